@@ -1,0 +1,106 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using Slimming.Gguf;
+
+namespace Slimming.Cli.CommandLine;
+
+/// <summary>Runs a parsed command line and turns every error into one message and an exit code.</summary>
+internal static class Invoker
+{
+    public static ExitCode Invoke(
+        RootCommand root,
+        string[] args,
+        TextWriter output,
+        TextWriter error,
+        CancellationToken token
+    )
+    {
+        root.Options.Add(SharedOptions.Verbose());
+        foreach (var help in root.Options.OfType<HelpOption>())
+        {
+            help.Action = new HelpWithExamples((HelpAction)help.Action!);
+        }
+        var parsed = root.Parse(args);
+        if (parsed.Errors.Count > 0 && parsed.Action is not { ClearsParseErrors: true })
+        {
+            foreach (var problem in parsed.Errors)
+            {
+                error.WriteLine($"error: {problem.Message}");
+            }
+            error.WriteLine($"See '{Verb.Path(parsed.CommandResult.Command)} --help'.");
+            return ExitCode.Usage;
+        }
+        try
+        {
+            return (ExitCode)
+                parsed
+                    .InvokeAsync(
+                        new InvocationConfiguration
+                        {
+                            Output = output,
+                            Error = error,
+                            EnableDefaultExceptionHandler = false,
+                            // Ctrl-C is ours: a verb finishes its step first.
+                            ProcessTerminationTimeout = null,
+                        },
+                        token
+                    )
+                    .GetAwaiter()
+                    .GetResult();
+        }
+        catch (Exception exception)
+        {
+            return Report(exception, error, parsed.GetValue<bool>(SharedOptions.VerboseName));
+        }
+    }
+
+    /// <summary>One message on standard error; the stack trace only on request.</summary>
+    internal static ExitCode Report(Exception exception, TextWriter error, bool verbose)
+    {
+        // A failed static constructor hides the message that helps.
+        if (exception is TypeInitializationException { InnerException: { } cause })
+        {
+            exception = cause;
+        }
+        var (code, message) = exception switch
+        {
+            SlimmingException known => (known.Code, $"error: {known.Message}"),
+            OperationCanceledException => (ExitCode.Cancelled, "cancelled"),
+            IOException or UnauthorizedAccessException => (ExitCode.Failed, $"error: {exception.Message}"),
+            _ => (
+                ExitCode.Failed,
+                $"error: unexpected {exception.GetType().Name}: {exception.Message}"
+                    + (verbose ? "" : "\n(--verbose shows where it happened)")
+            ),
+        };
+        error.WriteLine(message);
+        if (verbose)
+        {
+            error.WriteLine(exception);
+        }
+        return code;
+    }
+
+    /// <summary>The usual help, then the verb's examples.</summary>
+    private sealed class HelpWithExamples(HelpAction inner) : SynchronousCommandLineAction
+    {
+        public override bool ClearsParseErrors => true;
+
+        public override int Invoke(ParseResult parseResult)
+        {
+            var code = inner.Invoke(parseResult);
+            if (Verb.Examples(parseResult.CommandResult.Command) is { Count: > 0 } examples)
+            {
+                var output = parseResult.InvocationConfiguration.Output;
+                output.WriteLine("Examples:");
+                foreach (var example in examples)
+                {
+                    output.WriteLine($"  {example}");
+                }
+                output.WriteLine();
+            }
+            return code;
+        }
+    }
+}
