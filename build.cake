@@ -1,38 +1,26 @@
-var target = Argument("target", "Build");
+// Every task of the repository; what they share lies in scripts/cake. `dotnet cake --showdescription` lists them.
+var target = Argument("target", "Default");
 
-var runtimes = Directory("native/runtimes");
-var staged = Directory("artifacts/native");
+#load "scripts/cake/tools.cake"
+#load "scripts/cake/tally.cake"
+#load "scripts/cake/build.cake"
+#load "scripts/cake/test.cake"
+#load "scripts/cake/format.cake"
 
-void Run(string program, string arguments, string workingDirectory = ".")
+Task("Default").Description("The same as Build.").IsDependentOn("Build");
+
+// The closing line comes after Cake's own report, so a reader of the log finds it last.
+if (!tally.Wanted(target))
 {
-    var exit = StartProcess(program, new ProcessSettings { Arguments = arguments, WorkingDirectory = workingDirectory });
-    if (exit != 0)
-    {
-        throw new CakeException($"{program} {arguments} (in {workingDirectory}) ended with exit code {exit}");
-    }
+    RunTarget(target);
+    return;
 }
-
-Task("Runtimes")
-    .Description("Brings the prebuilt native libraries and page scripts and stages them.")
-    .Does(() =>
+try
 {
-    Run("npm", "ci --ignore-scripts --no-audit --no-fund", runtimes);
-    EnsureDirectoryExists(staged + Directory("llama"));
-    EnsureDirectoryExists(staged + Directory("js"));
-    CopyFiles("native/runtimes/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64/*.so", staged + Directory("llama"));
-    CopyFiles("native/runtimes/node_modules/@duckdb/node-bindings-linux-x64/libduckdb.so", staged);
-    CopyFile("native/runtimes/node_modules/@huggingface/jinja/dist/index.cjs", staged + File("js/jinja.cjs"));
-    CopyFiles("native/runtimes/node_modules/uplot/dist/uPlot.{iife.min.js,min.css}", staged + Directory("js"));
-});
-
-Task("Native")
-    .Description("Builds libslimming and stages it.")
-    .Does(() =>
+    RunTarget(target);
+}
+catch (Exception failure)
 {
-    Run("cmake", "--preset release", "native");
-    Run("cmake", "--build --preset release --parallel", "native");
-    EnsureDirectoryExists(staged);
-    CopyFile("native/build/release/libslimming.so", staged + File("libslimming.so"));
-});
-
-RunTarget(target);
+    tally.Fail(target, failure);
+}
+Environment.Exit(tally.Close());
