@@ -74,12 +74,11 @@ class Tally
         return (Number("tests") - fails - skips, fails, skips);
     }
 
-    /// Results as `dotnet test --logger trx` writes them, one file per test project.
-    public static (int Passed, int Failed, int Skipped) ReadTrx(string folder)
+    /// Results as `dotnet test --logger trx` writes them.
+    public static (int Passed, int Failed, int Skipped) ReadTrx(string path)
     {
         XNamespace ns = "http://microsoft.com/schemas/VisualStudio/TeamTest/2010";
-        var files = System.IO.Directory.GetFiles(folder, "*.trx");
-        var outcomes = files.SelectMany(file => XDocument.Load(file).Descendants(ns + "UnitTestResult"))
+        var outcomes = XDocument.Load(path).Descendants(ns + "UnitTestResult")
             .Select(result => (string)result.Attribute("outcome")).ToList();
         var passes = outcomes.Count(outcome => outcome == "Passed");
         var skips = outcomes.Count(outcome => outcome == "NotExecuted");
