@@ -1,0 +1,42 @@
+using System.Reflection;
+using System.Runtime.InteropServices;
+using Slimming.Results.Interop;
+using Slimming.Shared;
+
+namespace Slimming.Results;
+
+/// <summary>Loads libduckdb from the program's native folder and checks its version before the first call.</summary>
+public static class DuckDbLibrary
+{
+    /// <summary>The one version whose result layout and functions the bindings were written for.</summary>
+    public const string ExpectedVersion = "v1.5.6";
+
+    private static readonly Lazy<string> s_version = new(Load);
+
+    public static string Path { get; } = System.IO.Path.Combine(NativeFiles.Directory, "libduckdb.so");
+
+    /// <exception cref="ResultsException">The library is missing or another version.</exception>
+    public static string Version => s_version.Value;
+
+    private static unsafe string Load()
+    {
+        if (!File.Exists(Path))
+        {
+            throw new ResultsException(
+                ResultsFault.Failed,
+                $"{Path} is missing: DuckDB reads and writes the data files; build with 'dotnet cake --target=Build'"
+            );
+        }
+        NativeLibrary.SetDllImportResolver(
+            Assembly.GetExecutingAssembly(),
+            (name, _, _) => name == "duckdb" ? NativeLibrary.Load(Path) : 0
+        );
+        var version = Marshal.PtrToStringUTF8((nint)DuckDbNative.duckdb_library_version()) ?? "";
+        return version == ExpectedVersion
+            ? version
+            : throw new ResultsException(
+                ResultsFault.Failed,
+                $"{Path} is DuckDB {version}; expected {ExpectedVersion} (the version named in native/runtimes/package.json)"
+            );
+    }
+}

@@ -1,0 +1,36 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+
+namespace Slimming.Results;
+
+/// <summary>Small JSON files, written beside and renamed.</summary>
+internal static class JsonFiles
+{
+    public static JsonSerializerOptions Options { get; } =
+        new()
+        {
+            PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+            WriteIndented = true,
+            Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        };
+
+    public static void Write<T>(string path, T value)
+    {
+        var partial = path + ".partial";
+        File.WriteAllBytes(partial, JsonSerializer.SerializeToUtf8Bytes(value, Options));
+        File.Move(partial, path, overwrite: true);
+    }
+
+    public static T Read<T>(string path)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<T>(File.ReadAllBytes(path), Options)
+                ?? throw new ResultsException(ResultsFault.Usage, $"{path}: holds null");
+        }
+        catch (JsonException e)
+        {
+            throw new ResultsException(ResultsFault.Usage, $"{path}: not the JSON that was expected: {e.Message}", e);
+        }
+    }
+}

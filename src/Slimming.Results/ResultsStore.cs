@@ -1,0 +1,283 @@
+using System.Globalization;
+
+namespace Slimming.Results;
+
+/// <summary>
+/// One bench run on disk: <c>run=&lt;id&gt;/</c> with run.json, parts of items, texts and tokens, summary.parquet, DONE.
+/// </summary>
+/// <remarks>
+/// Parts are written beside and renamed as items finish, texts and tokens before items: a part counts once its items
+/// file stands, so a killed run loses at most the items of one part and resumes with the rest.
+/// </remarks>
+public sealed class ResultsStore : IDisposable
+{
+    /// <summary>Items a part holds before it is written.</summary>
+    public const int PartItems = 256;
+
+    private const string DoneName = "DONE";
+    private const string SummaryName = "summary.parquet";
+    private readonly DuckDb _db = DuckDb.Open(256);
+    private readonly List<ItemRow> _pending = [];
+    private readonly HashSet<ItemKey> _finished = [];
+    private int _nextPart;
+
+    private ResultsStore(string folder, RunInfo info) => (Folder, Info) = (folder, info);
+
+    /// <summary>The <c>run=&lt;id&gt;</c> folder.</summary>
+    public string Folder { get; }
+
+    public RunInfo Info { get; }
+
+    public bool IsDone => File.Exists(Path.Combine(Folder, DoneName));
+
+    /// <summary>Items already on disk or appended; a resumed run skips them.</summary>
+    public IReadOnlySet<ItemKey> Finished => _finished;
+
+    /// <summary>Opens <paramref name="outDirectory"/> for one run: new, or an unfinished one of equal settings.</summary>
+    /// <exception cref="ResultsException">Refused: a finished run is there, or one of other settings (named).</exception>
+    public static ResultsStore OpenForWriting(string outDirectory, RunInfo info, bool force = false)
+    {
+        ArgumentNullException.ThrowIfNull(info);
+        var folder = Path.Combine(outDirectory, "run=" + info.Id);
+        try
+        {
+            CheckOthers(outDirectory, folder, info, force);
+            Directory.CreateDirectory(folder);
+            var store = new ResultsStore(folder, info);
+            try
+            {
+                store.Prepare();
+            }
+            catch
+            {
+                store.Dispose();
+                throw;
+            }
+            return store;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ResultsException(ResultsFault.Failed, $"{folder}: cannot be written: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Opens a finished run to read: the <c>run=&lt;id&gt;</c> folder or the folder that holds it.</summary>
+    /// <exception cref="ResultsException">No run there, more than one, or not finished.</exception>
+    public static ResultsStore OpenFinished(string directory)
+    {
+        var folder = FindRun(directory);
+        if (!File.Exists(Path.Combine(folder, DoneName)))
+        {
+            throw new ResultsException(
+                ResultsFault.Usage,
+                $"{folder}: the run is not finished ({DoneName} is missing); run the same bench command again to go on"
+            );
+        }
+        return new ResultsStore(folder, JsonFiles.Read<RunInfo>(Path.Combine(folder, "run.json")));
+    }
+
+    /// <summary>Takes one finished item; every <see cref="PartItems"/> items become a part on disk.</summary>
+    /// <exception cref="ResultsException">A value is NaN or infinite, or the item is there already.</exception>
+    public void Append(ItemRow row)
+    {
+        ArgumentNullException.ThrowIfNull(row);
+        if (ResultColumns.NonFinite(ResultColumns.Items, row) is { } column)
+        {
+            throw new ResultsException(
+                ResultsFault.Failed,
+                $"task {row.Task}, doc {row.Doc}: {column} is not a finite number; the item is not stored"
+            );
+        }
+        if (!_finished.Add(row.Key))
+        {
+            throw new ResultsException(
+                ResultsFault.Failed,
+                $"task {row.Task}, doc {row.Doc}: this item has a row already in {Folder}"
+            );
+        }
+        _pending.Add(row);
+        if (_pending.Count >= PartItems)
+        {
+            Flush();
+        }
+    }
+
+    /// <summary>Writes the items that wait as a part.</summary>
+    public void Flush()
+    {
+        if (_pending.Count == 0)
+        {
+            return;
+        }
+        var texts = _pending.Where(r => r.Contexts is not null || r.Continuations is not null).ToArray();
+        var tokens = _pending.Where(r => r.CtxIds is not null || r.ContIds is not null).ToArray();
+        WritePart("texts", ResultColumns.Texts, texts);
+        WritePart("tokens", ResultColumns.Tokens, tokens);
+        WritePart("items", ResultColumns.Items, _pending);
+        _nextPart++;
+        _pending.Clear();
+    }
+
+    /// <summary>Writes what waits, the summary, and the mark that the run is finished.</summary>
+    /// <exception cref="ResultsException">A metric is NaN or infinite.</exception>
+    public void Complete(IReadOnlyCollection<MetricRow> summary)
+    {
+        ArgumentNullException.ThrowIfNull(summary);
+        foreach (var row in summary)
+        {
+            if (ResultColumns.NonFinite(ResultColumns.Summary, row) is { } column)
+            {
+                throw new ResultsException(
+                    ResultsFault.Failed,
+                    $"task {row.Task}, metric {row.Metric}: {column} is not a finite number; no summary is written"
+                );
+            }
+        }
+        Flush();
+        ParquetFiles.Write(_db, Path.Combine(Folder, SummaryName), ResultColumns.Summary, summary);
+        File.WriteAllText(Path.Combine(Folder, DoneName), "");
+    }
+
+    /// <summary>The items in the order they were appended; texts and token ids only where asked for.</summary>
+    public IEnumerable<ItemRow> ReadItems(bool texts = false, bool tokens = false, string? task = null)
+    {
+        foreach (var part in PartNumbers())
+        {
+            var textRows = texts ? ReadSide(part, "texts") : [];
+            var tokenRows = tokens ? ReadSide(part, "tokens") : [];
+            var filter = task is null ? "" : " WHERE task = " + DuckDb.Quote(task);
+            foreach (
+                var row in _db.Query(
+                    $"SELECT * FROM read_parquet(?, hive_partitioning = false){filter}",
+                    PartPath("items", part)
+                )
+            )
+            {
+                var item = ResultRows.Item(row);
+                if (textRows.TryGetValue(item.Key, out var text))
+                {
+                    item = ResultRows.WithTexts(item, text);
+                }
+                if (tokenRows.TryGetValue(item.Key, out var ids))
+                {
+                    item = ResultRows.WithTokens(item, ids);
+                }
+                yield return item;
+            }
+        }
+    }
+
+    public IReadOnlyList<MetricRow> ReadSummary() =>
+        _db.Query("SELECT * FROM read_parquet(?, hive_partitioning = false)", Path.Combine(Folder, SummaryName))
+            .Select(ResultRows.Metric)
+            .ToArray();
+
+    public void Dispose() => _db.Dispose();
+
+    private static void CheckOthers(string outDirectory, string folder, RunInfo info, bool force)
+    {
+        if (!Directory.Exists(outDirectory))
+        {
+            return;
+        }
+        foreach (var other in Directory.GetDirectories(outDirectory, "run=*").Order(StringComparer.Ordinal))
+        {
+            if (force)
+            {
+                Directory.Delete(other, recursive: true);
+                continue;
+            }
+            if (other != folder)
+            {
+                var there = JsonFiles.Read<RunInfo>(Path.Combine(other, "run.json"));
+                throw new ResultsException(
+                    ResultsFault.Refused,
+                    $"{other}: a run of other settings is there ({RunInfo.Differences(there, info)}); "
+                        + "choose another --out or pass --force"
+                );
+            }
+            if (File.Exists(Path.Combine(other, DoneName)))
+            {
+                throw new ResultsException(
+                    ResultsFault.Refused,
+                    $"{other}: this run is finished already; choose another --out or pass --force"
+                );
+            }
+        }
+    }
+
+    private static string FindRun(string directory)
+    {
+        if (Path.GetFileName(Path.TrimEndingDirectorySeparator(directory)).StartsWith("run=", StringComparison.Ordinal))
+        {
+            return Directory.Exists(directory)
+                ? directory
+                : throw new ResultsException(ResultsFault.Usage, $"{directory}: no such folder");
+        }
+        var runs = Directory.Exists(directory)
+            ? Directory.GetDirectories(directory, "run=*").Order(StringComparer.Ordinal).ToArray()
+            : throw new ResultsException(ResultsFault.Usage, $"{directory}: no such folder");
+        return runs.Length == 1
+            ? runs[0]
+            : throw new ResultsException(
+                ResultsFault.Usage,
+                $"{directory}: expected exactly one folder run=<id>, found {runs.Length}"
+                    + (runs.Length > 1 ? $" ({string.Join(", ", runs.Select(Path.GetFileName))}); name one" : "")
+            );
+    }
+
+    private void Prepare()
+    {
+        var runFile = Path.Combine(Folder, "run.json");
+        if (!File.Exists(runFile))
+        {
+            JsonFiles.Write(runFile, Info);
+        }
+        foreach (var partial in Directory.GetFiles(Folder, "*.partial"))
+        {
+            File.Delete(partial);
+        }
+        foreach (var part in PartNumbers())
+        {
+            foreach (
+                var row in _db.Query(
+                    "SELECT task, doc, item_hash FROM read_parquet(?, hive_partitioning = false)",
+                    PartPath("items", part)
+                )
+            )
+            {
+                _finished.Add(new ItemKey((string)row[0]!, (long)row[1]!, (string)row[2]!));
+            }
+            _nextPart = part + 1;
+        }
+    }
+
+    private void WritePart(string kind, IReadOnlyList<ResultColumn<ItemRow>> columns, IReadOnlyCollection<ItemRow> rows)
+    {
+        var path = PartPath(kind, _nextPart);
+        if (rows.Count == 0)
+        {
+            // Left by a run that was killed between a part's files.
+            File.Delete(path);
+            return;
+        }
+        ParquetFiles.Write(_db, path, columns, rows);
+    }
+
+    private Dictionary<ItemKey, DuckDbRow> ReadSide(int part, string kind)
+    {
+        var path = PartPath(kind, part);
+        return File.Exists(path)
+            ? _db.Query("SELECT * FROM read_parquet(?, hive_partitioning = false)", path).ToDictionary(ResultRows.Key)
+            : [];
+    }
+
+    private IEnumerable<int> PartNumbers() =>
+        Directory
+            .GetFiles(Folder, "items-*.parquet")
+            .Select(f => Path.GetFileNameWithoutExtension(f)["items-".Length..])
+            .Select(n => int.Parse(n, CultureInfo.InvariantCulture))
+            .Order();
+
+    private string PartPath(string kind, int part) => Path.Combine(Folder, $"{kind}-{part:d5}.parquet");
+}

@@ -1,0 +1,47 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Slimming.Results;
+
+/// <summary>What a bench run was asked to do and with what; <c>run.json</c> of its folder.</summary>
+/// <remarks>
+/// <see cref="Settings"/> are what changes a score (model and adapter hash, tasks, shots, limits, cache type, template):
+/// they alone make <see cref="Id"/>. <see cref="Environment"/> is told but does not make another run.
+/// </remarks>
+public sealed record RunInfo
+{
+    /// <summary>Shown in reports: base, adapter, merged, or a file name.</summary>
+    public string Label { get; init; } = "";
+
+    public required SortedDictionary<string, string> Settings { get; init; }
+
+    public SortedDictionary<string, string> Environment { get; init; } = new(StringComparer.Ordinal);
+
+    /// <summary>16 hex digits of the SHA-256 of the settings.</summary>
+    [JsonPropertyName("id")]
+    public string Id =>
+        Convert.ToHexStringLower(
+            SHA256.HashData(
+                JsonSerializer.SerializeToUtf8Bytes(
+                    new SortedDictionary<string, string>(Settings, StringComparer.Ordinal),
+                    JsonFiles.Options
+                )
+            )
+        )[..16];
+
+    /// <summary>The settings in which two runs differ, worded for a message; empty where they agree.</summary>
+    public static string Differences(RunInfo there, RunInfo asked)
+    {
+        ArgumentNullException.ThrowIfNull(there);
+        ArgumentNullException.ThrowIfNull(asked);
+        var keys = there.Settings.Keys.Union(asked.Settings.Keys, StringComparer.Ordinal).Order(StringComparer.Ordinal);
+        var lines =
+            from key in keys
+            let old = there.Settings.GetValueOrDefault(key, "(not set)")
+            let now = asked.Settings.GetValueOrDefault(key, "(not set)")
+            where old != now
+            select $"{key}: there {old}, asked {now}";
+        return string.Join("; ", lines);
+    }
+}
