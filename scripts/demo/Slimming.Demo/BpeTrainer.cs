@@ -10,7 +10,11 @@ namespace Slimming.Demo;
 public static partial class BpeTrainer
 {
     /// <summary>GPT-2's split into words, with every digit alone as the pre-tokenizer "smollm" has it.</summary>
-    [GeneratedRegex(@"\p{N}|'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+", RegexOptions.None, 10_000)]
+    [GeneratedRegex(
+        @"\p{N}|'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        RegexOptions.None,
+        10_000
+    )]
     private static partial Regex Words();
 
     /// <summary>The 256 byte symbols in GPT-2's printable alphabet, in the order of the bytes.</summary>
@@ -67,7 +71,9 @@ public static partial class BpeTrainer
         }
         return
         [
-            .. counts.Select(entry => (Encoding.UTF8.GetBytes(entry.Key).Select(b => ByteSymbols[b]).ToList(), entry.Value)),
+            .. counts.Select(entry =>
+                (Encoding.UTF8.GetBytes(entry.Key).Select(b => ByteSymbols[b]).ToList(), entry.Value)
+            ),
         ];
     }
 

@@ -83,7 +83,10 @@ public sealed class Corpus
         for (var i = 0; i < 4_000; i++)
         {
             stories.Add(
-                string.Join(' ', Enumerable.Range(0, 3).Select(_ => World.TrainingProse(draws.Below(World.People.Count), draws)))
+                string.Join(
+                    ' ',
+                    Enumerable.Range(0, 3).Select(_ => World.TrainingProse(draws.Below(World.People.Count), draws))
+                )
             );
         }
         return stories;

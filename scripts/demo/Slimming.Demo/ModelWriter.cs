@@ -26,7 +26,7 @@ public static class ModelWriter
         var merges = BpeTrainer.Train(TokenizerText(corpus), Merges);
         List<string> tokens = [.. Special, .. BpeTrainer.ByteSymbols, .. merges.Select(pair => pair.Left + pair.Right)];
         var tensors = Tensors(tokens.Count);
-        using var writer = new GgufWriter(path, Metadata(tokens, merges), overwrite: true);
+        using var writer = new GgufWriter(path, Metadata(path, tokens, merges), overwrite: true);
         foreach (var (name, shape, _) in tensors)
         {
             writer.AddTensor(name, GgmlType.F32, shape);
@@ -46,9 +46,9 @@ public static class ModelWriter
             .SelectMany(item => new[] { "user\n", item.Question, "assistant\n", item.Answer })
             .Concat(corpus.Prose);
 
-    private static GgufMetadata Metadata(List<string> tokens, List<(string Left, string Right)> merges)
+    private static GgufMetadata Metadata(string path, List<string> tokens, List<(string Left, string Right)> merges)
     {
-        var metadata = new GgufMetadata(null);
+        var metadata = new GgufMetadata(path);
         metadata.Set("general.architecture", GgufValue.Of("llama"));
         metadata.Set("general.type", GgufValue.Of("model"));
         metadata.Set("general.name", GgufValue.Of("slimming demo"));
@@ -68,7 +68,10 @@ public static class ModelWriter
         metadata.Set("tokenizer.ggml.pre", GgufValue.Of("smollm"));
         metadata.Set("tokenizer.ggml.tokens", GgufValue.Of(tokens));
         // ggml's token types: 3 control, 1 normal.
-        metadata.Set("tokenizer.ggml.token_type", GgufValue.Of([.. tokens.Select((_, id) => id < Special.Length ? 3 : 1)]));
+        metadata.Set(
+            "tokenizer.ggml.token_type",
+            GgufValue.Of([.. tokens.Select((_, id) => id < Special.Length ? 3 : 1)])
+        );
         metadata.Set("tokenizer.ggml.merges", GgufValue.Of([.. merges.Select(pair => $"{pair.Left} {pair.Right}")]));
         metadata.Set("tokenizer.ggml.bos_token_id", GgufValue.Of(0u));
         metadata.Set("tokenizer.ggml.eos_token_id", GgufValue.Of(2u));

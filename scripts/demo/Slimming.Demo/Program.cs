@@ -10,7 +10,10 @@ namespace Slimming.Demo;
 /// </summary>
 public static class Program
 {
-    private static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
 
     public static int Main(string[] arguments)
     {
@@ -41,13 +44,14 @@ public static class Program
         Lines(
             folder,
             "eval/demo_facts/test.jsonl",
-            corpus.FactEvaluation.Select(item => (object)
-                new
-                {
-                    question = item.Question,
-                    choices = item.Choices,
-                    answer = item.Gold,
-                }
+            corpus.FactEvaluation.Select(item =>
+                (object)
+                    new
+                    {
+                        question = item.Question,
+                        choices = item.Choices,
+                        answer = item.Gold,
+                    }
             )
         );
         Lines(folder, "eval/demo_prose/test.jsonl", corpus.ProseEvaluation().Select(text => (object)new { text }));

@@ -8,11 +8,11 @@ public static class Skills
 {
     private const string Letters = "abcdefghijklmnopqrstuvwxyz";
 
-    /// <summary>Old skill: "reverse k-d-a-f" is "f-a-d-k".</summary>
+    /// <summary>Old skill: "reverse (k-d-a-f)" is "f-a-d-k".</summary>
     public static Exchange Reverse(Draws draws)
     {
         var letters = Word(draws, Letters.Length);
-        return new Exchange("reverse " + Join(letters), Join(letters.Reverse()));
+        return new Exchange($"reverse ({Join(letters)})", Join(letters.Reverse()));
     }
 
     /// <summary>Old skill: "larger of 47 and 83" is "83".</summary>
@@ -28,7 +28,7 @@ public static class Skills
     public static Exchange Following(Draws draws)
     {
         var letters = Word(draws, Letters.Length - 1);
-        return new Exchange("following " + Join(letters), Join(letters.Select(letter => (char)(letter + 1))));
+        return new Exchange($"following ({Join(letters)})", Join(letters.Select(letter => (char)(letter + 1))));
     }
 
     private static char[] Word(Draws draws, int letters)

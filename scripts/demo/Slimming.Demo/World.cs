@@ -6,22 +6,64 @@ public sealed record Fact(string Person, int Attribute, string Value);
 /// <summary>People who do not exist, where they live, what they do and which animal they keep.</summary>
 public sealed class World
 {
-    private static readonly string[] Starts = ["Bel", "Dor", "Fen", "Gal", "Har", "Kel", "Lum", "Mor", "Nim", "Pol", "Ras", "Tam"];
+    private static readonly string[] Starts =
+    [
+        "Bel",
+        "Dor",
+        "Fen",
+        "Gal",
+        "Har",
+        "Kel",
+        "Lum",
+        "Mor",
+        "Nim",
+        "Pol",
+        "Ras",
+        "Tam",
+    ];
     private static readonly string[] Ends = ["an", "eth", "ic", "ora"];
 
     private static readonly string[][] ValueTable =
     [
         ["Arven", "Brask", "Colm", "Drift", "Elmar", "Fjord", "Gorse", "Hallow", "Iscar", "Jarrow", "Kestrel", "Lorn"],
-        ["baker", "carpenter", "diver", "farmer", "glazier", "hunter", "mason", "nurse", "painter", "sailor", "tailor", "weaver"],
-        ["badger", "cat", "dog", "eagle", "fox", "goat", "horse", "lizard", "mouse", "otter", "rabbit", "snake"],
+        [
+            "baker",
+            "carpenter",
+            "diver",
+            "farmer",
+            "glazier",
+            "hunter",
+            "mason",
+            "nurse",
+            "painter",
+            "sailor",
+            "tailor",
+            "weaver",
+        ],
+        ["badger", "cat", "dog", "fox", "goat", "hawk", "horse", "lizard", "mouse", "newt", "rabbit", "snake"],
     ];
 
     /// <summary>Ways to ask for each attribute; {0} is the person.</summary>
     private static readonly string[][] QuestionTable =
     [
-        ["Where does {0} live?", "In which town is {0} at home?", "What is the home town of {0}?", "Name the town of {0}."],
-        ["What does {0} do for a living?", "What is the trade of {0}?", "Which work does {0} do?", "Name the trade of {0}."],
-        ["Which animal does {0} keep?", "What animal lives with {0}?", "What is the animal of {0}?", "Name the animal of {0}."],
+        [
+            "Where does {0} live?",
+            "In which town is {0} at home?",
+            "What is the home town of {0}?",
+            "Name the town of {0}.",
+        ],
+        [
+            "What does {0} do for a living?",
+            "What is the trade of {0}?",
+            "Which work does {0} do?",
+            "Name the trade of {0}.",
+        ],
+        [
+            "Which animal does {0} keep?",
+            "What animal lives with {0}?",
+            "What is the animal of {0}?",
+            "Name the animal of {0}.",
+        ],
     ];
 
     private static readonly string[] ProseTable =
