@@ -1,0 +1,234 @@
+using Slimming.Gguf;
+
+namespace Slimming.Interop;
+
+/// <summary>Work space, gradients and optimizer state for one model and adapter. Use from one thread, <see cref="Cancel"/> apart.</summary>
+public sealed unsafe class NativeContext : NativeObject
+{
+    /// <param name="model">Kept while the context lives.</param>
+    /// <param name="adapter">May be null when not training.</param>
+    /// <param name="parameters">Sizes and mode.</param>
+    public NativeContext(NativeModel model, NativeAdapter? adapter, in ContextParams parameters)
+    {
+        VocabularySize = model.Parameters.NVocab;
+        using var modelLease = new Lease(model);
+        using var adapterLease = new Lease(adapter);
+        var native = ToNative(parameters);
+        slm_context* created = null;
+        var error = stackalloc sbyte[Status.ErrorBytes];
+        Status.Check(
+            SlimmingNative.slm_context_create(
+                (slm_model*)modelLease.Pointer,
+                (slm_adapter*)adapterLease.Pointer,
+                &native,
+                &created,
+                error,
+                Status.ErrorBytes
+            ),
+            error
+        );
+        Adopt((nint)created, adapter == null ? [model] : [model, adapter]);
+    }
+
+    /// <summary>Length of a row of logits.</summary>
+    public int VocabularySize { get; }
+
+    /// <summary>Sizes of the context that the same arguments would create.</summary>
+    public static Plan Plan(NativeModel model, NativeAdapter? adapter, in ContextParams parameters)
+    {
+        using var modelLease = new Lease(model);
+        using var adapterLease = new Lease(adapter);
+        var native = ToNative(parameters);
+        var plan = new slm_plan { size = (ulong)sizeof(slm_plan) };
+        var error = stackalloc sbyte[Status.ErrorBytes];
+        Status.Check(
+            SlimmingNative.slm_context_plan(
+                (slm_model*)modelLease.Pointer,
+                (slm_adapter*)adapterLease.Pointer,
+                &native,
+                &plan,
+                error,
+                Status.ErrorBytes
+            ),
+            error
+        );
+        return new Plan(
+            (long)plan.weight_bytes,
+            (long)plan.parameter_bytes,
+            (long)plan.optimizer_bytes,
+            (long)plan.activation_bytes,
+            (long)plan.logit_bytes,
+            (long)plan.pack_bytes,
+            (long)plan.total_bytes,
+            plan.fill_tokens,
+            plan.flops_per_token
+        );
+    }
+
+    /// <summary>One of the blocks, valid while the context lives. Gradients and moments need a training context.</summary>
+    public Span<float> Block(NativeBlock block)
+    {
+        using var context = new Lease(this);
+        float* data = null;
+        ulong count = 0;
+        var error = stackalloc sbyte[Status.ErrorBytes];
+        Status.Check(
+            SlimmingNative.slm_context_get_block(
+                (slm_context*)context.Pointer,
+                (slm_block)block,
+                &data,
+                &count,
+                error,
+                Status.ErrorBytes
+            ),
+            error
+        );
+        return Blocks.ToSpan(data, count);
+    }
+
+    /// <summary>Forward and backward; gradients are added, sequence by sequence in the batch's order.</summary>
+    /// <param name="batch">S sequences.</param>
+    /// <param name="losses">[S] summed cross entropy of each, in nats.</param>
+    /// <param name="targetCounts">[S] targets of each.</param>
+    public void Accumulate(Batch batch, Span<double> losses, Span<long> targetCounts) =>
+        Run(batch, losses, targetCounts, training: true);
+
+    /// <summary>Forward only, without dropout; outputs as <see cref="Accumulate"/>.</summary>
+    public void Evaluate(Batch batch, Span<double> losses, Span<long> targetCounts) =>
+        Run(batch, losses, targetCounts, training: false);
+
+    /// <summary>Logits of the given token rows.</summary>
+    /// <param name="batch">The tokens.</param>
+    /// <param name="rows">Indices into the batch's tokens.</param>
+    /// <param name="logits">[rows, n_vocab].</param>
+    public void Logits(Batch batch, ReadOnlySpan<long> rows, Span<float> logits)
+    {
+        CheckLength("logits", logits.Length, (long)rows.Length * VocabularySize);
+        using var context = new Lease(this);
+        batch.CheckLengths();
+        var error = stackalloc sbyte[Status.ErrorBytes];
+        fixed (int* tokens = batch.Tokens)
+        fixed (int* positions = batch.Positions)
+        fixed (long* offsets = batch.Offsets)
+        fixed (int* targets = batch.Targets)
+        fixed (ulong* keys = batch.SampleKeys)
+        fixed (long* row = rows)
+        fixed (float* to = logits)
+        {
+            var native = ToNative(batch, tokens, positions, offsets, targets, keys);
+            Status.Check(
+                SlimmingNative.slm_context_logits(
+                    (slm_context*)context.Pointer,
+                    &native,
+                    row,
+                    rows.Length,
+                    to,
+                    error,
+                    Status.ErrorBytes
+                ),
+                error
+            );
+        }
+    }
+
+    /// <summary>Divides, measures, clips, applies AdamW and zeroes the gradients. A non-finite norm applies nothing.</summary>
+    public StepResult Step(in StepParams parameters)
+    {
+        using var context = new Lease(this);
+        var native = new slm_step_params
+        {
+            size = (ulong)sizeof(slm_step_params),
+            step = parameters.Step,
+            n_targets = parameters.TargetCount,
+            learning_rate = parameters.LearningRate,
+            beta1 = parameters.Beta1,
+            beta2 = parameters.Beta2,
+            epsilon = parameters.Epsilon,
+            weight_decay = parameters.WeightDecay,
+            max_grad_norm = parameters.MaxGradNorm,
+            decay_norms = parameters.DecayNorms ? 1u : 0u,
+        };
+        var result = new slm_step_result { size = (ulong)sizeof(slm_step_result) };
+        var error = stackalloc sbyte[Status.ErrorBytes];
+        Status.Check(
+            SlimmingNative.slm_context_step((slm_context*)context.Pointer, &native, &result, error, Status.ErrorBytes),
+            error
+        );
+        return new StepResult(result.grad_norm, result.clip);
+    }
+
+    /// <summary>Sets or clears the flag that running and later calls look at in every layer; from any thread.</summary>
+    public void Cancel(bool on)
+    {
+        using var context = new Lease(this);
+        SlimmingNative.slm_context_cancel((slm_context*)context.Pointer, on ? 1 : 0);
+    }
+
+    private protected override void Free(nint pointer) => SlimmingNative.slm_context_free((slm_context*)pointer);
+
+    private void Run(Batch batch, Span<double> losses, Span<long> targetCounts, bool training)
+    {
+        batch.CheckLengths();
+        CheckLength("losses", losses.Length, batch.SequenceCount);
+        CheckLength("target counts", targetCounts.Length, batch.SequenceCount);
+        using var context = new Lease(this);
+        var error = stackalloc sbyte[Status.ErrorBytes];
+        fixed (int* tokens = batch.Tokens)
+        fixed (int* positions = batch.Positions)
+        fixed (long* offsets = batch.Offsets)
+        fixed (int* targets = batch.Targets)
+        fixed (ulong* keys = batch.SampleKeys)
+        fixed (double* loss = losses)
+        fixed (long* count = targetCounts)
+        {
+            var native = ToNative(batch, tokens, positions, offsets, targets, keys);
+            var pointer = (slm_context*)context.Pointer;
+            Status.Check(
+                training
+                    ? SlimmingNative.slm_context_accumulate(pointer, &native, loss, count, error, Status.ErrorBytes)
+                    : SlimmingNative.slm_context_evaluate(pointer, &native, loss, count, error, Status.ErrorBytes),
+                error
+            );
+        }
+    }
+
+    private static slm_batch ToNative(
+        Batch batch,
+        int* tokens,
+        int* positions,
+        long* offsets,
+        int* targets,
+        ulong* keys
+    ) =>
+        new()
+        {
+            size = (ulong)sizeof(slm_batch),
+            n_tokens = batch.Tokens.Length,
+            n_sequences = batch.SequenceCount,
+            tokens = tokens,
+            positions = positions,
+            offsets = offsets,
+            targets = targets,
+            sample_keys = keys,
+        };
+
+    private static slm_context_params ToNative(ContextParams p) =>
+        new()
+        {
+            size = (ulong)sizeof(slm_context_params),
+            micro_batch_tokens = p.MicroBatchTokens,
+            max_sequence_tokens = p.MaxSequenceTokens,
+            compute = (uint)p.Compute,
+            training = p.Training ? 1u : 0u,
+            logit_rows = p.LogitRows,
+            dropout_seed = p.DropoutSeed,
+        };
+
+    private static void CheckLength(string what, int found, long expected)
+    {
+        if (found != expected)
+        {
+            throw new SlimmingException(ExitCode.Usage, $"{what}: expected {expected} values, found {found}");
+        }
+    }
+}
