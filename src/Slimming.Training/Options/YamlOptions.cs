@@ -1,0 +1,90 @@
+using Slimming.Gguf;
+using YamlDotNet.Core;
+using YamlDotNet.RepresentationModel;
+
+namespace Slimming.Training;
+
+/// <summary>Reads the <c>--config</c> file: option names as keys, scalars or lists of scalars as values.</summary>
+internal static class YamlOptions
+{
+    /// <summary>Texts by option name, and where each stands ("a.yaml, line 3").</summary>
+    public static Dictionary<string, (IReadOnlyList<string> Values, string Place)> Read(string path)
+    {
+        if (!File.Exists(path))
+        {
+            throw new SlimmingException(ExitCode.Usage, $"--config: no such file: {path}");
+        }
+        YamlStream stream = [];
+        try
+        {
+            using var reader = File.OpenText(path);
+            stream.Load(reader);
+        }
+        catch (YamlException exception)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"{path}, line {exception.Start.Line}: not valid YAML: {exception.Message}",
+                exception
+            );
+        }
+        Dictionary<string, (IReadOnlyList<string>, string)> found = [];
+        if (stream.Documents.Count == 0)
+        {
+            return found;
+        }
+        if (stream.Documents[0].RootNode is not YamlMappingNode root)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"{path}: expected 'option: value' lines, found {Describe(stream.Documents[0].RootNode)}"
+            );
+        }
+        foreach (var (key, value) in root.Children)
+        {
+            var place = $"{path}, line {key.Start.Line}";
+            var name = (key as YamlScalarNode)?.Value ?? "";
+            var spec = TrainOptionTable.All.FirstOrDefault(spec => spec.Name == name);
+            if (spec is not { InFile: true })
+            {
+                var known = TrainOptionTable.All.Where(spec => spec.InFile).Select(spec => spec.Name);
+                throw new SlimmingException(
+                    ExitCode.Usage,
+                    $"{place}: unknown option '{name}'; known are {string.Join(", ", known)}"
+                );
+            }
+            found.Add(name, (Values(value, spec, place), place));
+        }
+        return found;
+    }
+
+    private static List<string> Values(YamlNode node, OptionSpec spec, string place)
+    {
+        if (node is YamlScalarNode { Value: { Length: > 0 } text })
+        {
+            return [text];
+        }
+        // targets: [q, v] reads better than a string with commas.
+        if (node is YamlSequenceNode list && (spec.Many || spec.Name == "targets"))
+        {
+            var items = list.Select(item => (item as YamlScalarNode)?.Value ?? "").ToList();
+            if (items.Count > 0 && items.TrueForAll(item => item.Length > 0))
+            {
+                return spec.Many ? items : [string.Join(',', items)];
+            }
+        }
+        throw new SlimmingException(
+            ExitCode.Usage,
+            $"{place}: {spec.Name}: expected {(spec.Many ? "a value or a list" : "one value")}, found {Describe(node)}"
+        );
+    }
+
+    private static string Describe(YamlNode node) =>
+        node switch
+        {
+            YamlMappingNode => "a mapping",
+            YamlSequenceNode list => $"a list of {list.Children.Count}",
+            YamlScalarNode { Value: { Length: > 0 } text } => $"'{text}'",
+            _ => "nothing",
+        };
+}

@@ -1,0 +1,42 @@
+using System.Text.Json.Serialization;
+
+namespace Slimming.Training;
+
+/// <summary>
+/// Everything but the blocks that the next step depends on. Random draws come from a counter-based generator keyed by
+/// (seed, epoch, sample), so seed and step are its whole state.
+/// </summary>
+public sealed record TrainState
+{
+    /// <summary>Steps done.</summary>
+    public int Step { get; init; }
+
+    /// <summary>0-based epoch of the next step, and the next step within it.</summary>
+    public int Epoch { get; init; }
+    public int StepInEpoch { get; init; }
+
+    public int Seed { get; init; }
+
+    public long TokensSeen { get; init; }
+    public long TargetsSeen { get; init; }
+
+    /// <summary>Last evaluated step; -1 when there was none.</summary>
+    public int LastEvalStep { get; init; } = -1;
+    public double? BestEvalLoss { get; init; }
+    public int BestStep { get; init; } = -1;
+    public int EvalsWithoutGain { get; init; }
+
+    /// <summary>Length of <c>metrics.jsonl</c> up to here; later rows are made again.</summary>
+    public long MetricsBytes { get; init; }
+
+    [JsonIgnore]
+    public bool HasEvaluation => LastEvalStep >= 0;
+}
+
+/// <summary>The three f32 blocks of a run, each of the same length.</summary>
+public readonly ref struct TrainBlocks(Span<float> parameters, Span<float> moment1, Span<float> moment2)
+{
+    public Span<float> Parameters { get; } = parameters;
+    public Span<float> Moment1 { get; } = moment1;
+    public Span<float> Moment2 { get; } = moment2;
+}

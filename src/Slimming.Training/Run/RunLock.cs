@@ -1,0 +1,141 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
+using Slimming.Gguf;
+
+namespace Slimming.Training;
+
+/// <summary>
+/// Keeps a second process out of a run folder. The file <c>lock</c> holds the owner's process id; the operating system
+/// drops the lock itself when that process dies, so a crash leaves nothing to clean up.
+/// </summary>
+internal sealed partial class RunLock : IDisposable
+{
+    public const string FileName = "lock";
+    private const int O_RDWR = 2;
+    private const int O_CREAT = 0x40;
+    private const int O_CLOEXEC = 0x80000;
+    private const int O_CREAT_APPLE = 0x200;
+    private const int LOCK_EX = 2;
+    private const int LOCK_NB = 4;
+
+    private readonly string _path;
+    private readonly SafeFileHandle _handle;
+
+    private RunLock(string path, SafeFileHandle handle)
+    {
+        _path = path;
+        _handle = handle;
+    }
+
+    /// <exception cref="SlimmingException">Exit code 3: another process holds the folder.</exception>
+    public static RunLock Take(string folder)
+    {
+        var path = Path.Combine(folder, FileName);
+        // A name that its last owner removed between our open and our lock guards nothing: take the new one.
+        while (true)
+        {
+            if (TryTake(folder, path) is { } taken)
+            {
+                return taken;
+            }
+        }
+    }
+
+    private static RunLock? TryTake(string folder, string path)
+    {
+        var pid = Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
+        var handle = OperatingSystem.IsWindows() ? OpenWindows(path) : OpenUnix(path);
+        try
+        {
+            if (!OperatingSystem.IsWindows() && Flock(Descriptor(handle), LOCK_EX | LOCK_NB) != 0)
+            {
+                throw Held(folder, Read(handle));
+            }
+            RandomAccess.SetLength(handle, 0);
+            RandomAccess.Write(handle, Encoding.ASCII.GetBytes(pid + "\n"), 0);
+            if (OperatingSystem.IsWindows())
+            {
+                return new RunLock(path, handle);
+            }
+            using var again = OpenUnix(path);
+            if (Read(again) == pid)
+            {
+                return new RunLock(path, handle);
+            }
+            handle.Dispose();
+            return null;
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
+    }
+
+    public void Dispose()
+    {
+        // Removed while still held: whoever opens the name next makes a new file.
+        try
+        {
+            File.Delete(_path);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            // A leftover name locks nothing.
+        }
+        _handle.Dispose();
+    }
+
+    private static SafeFileHandle OpenWindows(string path)
+    {
+        try
+        {
+            return File.OpenHandle(
+                path,
+                FileMode.OpenOrCreate,
+                FileAccess.ReadWrite,
+                FileShare.Read | FileShare.Delete
+            );
+        }
+        catch (IOException) when (File.Exists(path))
+        {
+            using var reader = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            throw Held(Path.GetDirectoryName(path)!, Read(reader));
+        }
+    }
+
+    // .NET's own FileShare lock on Unix would also keep others from reading the process id.
+    private static SafeFileHandle OpenUnix(string path)
+    {
+        var flags = OperatingSystem.IsLinux() ? O_CREAT | O_CLOEXEC : O_CREAT_APPLE;
+        var descriptor = Open(path, O_RDWR | flags, 0x1A4);
+        if (descriptor < 0)
+        {
+            throw new SlimmingException(
+                ExitCode.Failed,
+                $"cannot write {path}: {Marshal.GetLastPInvokeErrorMessage()}"
+            );
+        }
+        return new SafeFileHandle(descriptor, ownsHandle: true);
+    }
+
+    private static int Descriptor(SafeFileHandle handle) => (int)handle.DangerousGetHandle();
+
+    private static string Read(SafeFileHandle handle)
+    {
+        var bytes = new byte[32];
+        var count = RandomAccess.Read(handle, bytes, 0);
+        return Encoding.ASCII.GetString(bytes, 0, count).Trim();
+    }
+
+    private static SlimmingException Held(string folder, string pid) =>
+        new(ExitCode.Refused, $"{folder} is in use by process {pid}; wait for it or give another --out");
+
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Open(string path, int flags, int mode);
+
+    [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
+    private static partial int Flock(int descriptor, int operation);
+}
