@@ -1,0 +1,175 @@
+using Slimming.Training.Templates;
+
+namespace Slimming.Training.Data;
+
+/// <summary>Tokens of one row and, per token, whether it is learnt: InLoss[t] belongs to Tokens[t] (unshifted).</summary>
+internal sealed record Sequence(int[] Tokens, bool[] InLoss);
+
+/// <summary>Turns a row's meaning into tokens and loss mask.</summary>
+internal sealed class SequenceBuilder
+{
+    private readonly ITokenizer _tokenizer;
+    private readonly TemplateChoice _template;
+    private readonly LossOn _lossOn;
+    private readonly ConversationSpans? _spans;
+    private readonly bool _addsBlank;
+
+    public SequenceBuilder(ITokenizer tokenizer, TemplateChoice template, LossOn lossOn)
+    {
+        (_tokenizer, _template, _lossOn) = (tokenizer, template, lossOn);
+        _spans = template.Chat is null ? null : new ConversationSpans(template.Chat, tokenizer);
+        _addsBlank = tokenizer.Tokenize("a", parseSpecial: false).SelectMany(tokenizer.TokenBytes).FirstOrDefault() == ' ';
+    }
+
+    /// <exception cref="Slimming.Gguf.SlimmingException">The row cannot be rendered or holds ids beyond the vocabulary.</exception>
+    public Sequence Build(Example example, DataRow row) =>
+        example switch
+        {
+            Example.TokenIds ids => FromIds(ids, row),
+            Example.PlainText text => FromText(text.Text),
+            Example.Completion c => FromAnswer(
+                _tokenizer.Tokenize(c.Prompt, parseSpecial: true),
+                c.Prompt.Length == 0 ? _tokenizer.Tokenize(c.Text, parseSpecial: true) : Continue(c.Text)
+            ),
+            Example.Instruction i when _spans is null => FromAnswer(
+                _tokenizer.Tokenize(AlpacaTemplate.Prompt(i.Text, i.Input), parseSpecial: false),
+                _tokenizer.Tokenize(i.Output, parseSpecial: false)
+            ),
+            Example.Instruction i => FromConversation(AsConversation(i), row),
+            Example.Conversation c => FromConversation(c.Messages, row),
+            _ => throw new InvalidOperationException(example.GetType().Name),
+        };
+
+    private static ChatMessage[] AsConversation(Example.Instruction row) =>
+        [
+            new("user", row.Input.Length == 0 ? row.Text : $"{row.Text}\n\n{row.Input}"),
+            new("assistant", row.Output),
+        ];
+
+    private Sequence FromIds(Example.TokenIds row, DataRow place)
+    {
+        Check(row.Ids, "input_ids", lowest: 0);
+        Check(row.Labels, "labels", lowest: -100);
+        for (var i = 0; i < row.Ids.Length; i++)
+        {
+            if (row.Labels[i] >= 0 && row.Labels[i] != row.Ids[i])
+            {
+                throw place.Error(
+                    $"labels, element {i}: {row.Labels[i]}, but input_ids has {row.Ids[i]} there; expected that id or "
+                        + "-100 (labels are unshifted)"
+                );
+            }
+        }
+        return new Sequence(row.Ids, row.Labels.Select(l => l >= 0).ToArray());
+
+        void Check(int[] values, string column, int lowest)
+        {
+            var bad = Array.FindIndex(values, v => v < lowest || v >= _tokenizer.Count);
+            if (bad >= 0)
+            {
+                throw place.Error(
+                    $"{column}, element {bad}: {values[bad]}; expected a token id of the model, 0 to {_tokenizer.Count - 1}"
+                );
+            }
+        }
+    }
+
+    /// <summary>A whole text is learnt, its end too.</summary>
+    private Sequence FromText(string text)
+    {
+        var tokens = WithBos(_tokenizer.Tokenize(text, parseSpecial: true));
+        if (tokens.Length == 0 || !_tokenizer.IsEndOfGeneration(tokens[^1]))
+        {
+            tokens = [.. tokens, End()];
+        }
+        return new Sequence(tokens, Mask(0, tokens.Length));
+    }
+
+    private Sequence FromAnswer(int[] prompt, int[] answer)
+    {
+        var start = WithBos(prompt);
+        int[] tokens =
+            answer.Length > 0 && _tokenizer.IsEndOfGeneration(answer[^1])
+                ? [.. start, .. answer]
+                : [.. start, .. answer, End()];
+        return new Sequence(tokens, Mask(_lossOn == LossOn.All ? 0 : start.Length, tokens.Length));
+    }
+
+    private Sequence FromConversation(IReadOnlyList<ChatMessage> messages, DataRow row)
+    {
+        if (_spans is null)
+        {
+            throw row.Error(
+                "a conversation needs a chat template, and the model file has none (or --template alpaca was given); "
+                    + "pass --template chatml or a Jinja file"
+            );
+        }
+        IReadOnlyList<TextSpan> spans;
+        try
+        {
+            spans = _spans.Cut(messages);
+        }
+        catch (TemplateRefusedException e)
+        {
+            throw row.Error($"chat template ({_template.Chat!.Name}) refuses the conversation: {e.Message}");
+        }
+        var tokens = new List<int>();
+        var inLoss = new List<bool>();
+        foreach (var span in spans)
+        {
+            var ids = tokens.Count == 0 ? WithBos(_tokenizer.Tokenize(span.Text, parseSpecial: true)) : Continue(span.Text);
+            // What a template prints after the end of a turn is never generated, so it is not learnt either.
+            var last = Array.FindLastIndex(ids, _tokenizer.IsEndOfGeneration);
+            var learnt = span.IsAnswer ? (last < 0 ? ids.Length : last + 1) : 0;
+            for (var i = 0; i < ids.Length; i++)
+            {
+                tokens.Add(ids[i]);
+                inLoss.Add(_lossOn == LossOn.All || i < learnt);
+            }
+        }
+        return new Sequence([.. tokens], [.. inLoss]);
+    }
+
+    /// <summary>Tokens of a text that goes on after another: no blank is put before it.</summary>
+    private int[] Continue(string text)
+    {
+        if (!_addsBlank)
+        {
+            return _tokenizer.Tokenize(text, parseSpecial: true);
+        }
+        // The blank comes before the line feed instead, and both are taken off again.
+        var lead = _tokenizer.Tokenize("\n", parseSpecial: true);
+        var joined = _tokenizer.Tokenize("\n" + text, parseSpecial: true);
+        return joined.AsSpan().StartsWith(lead) ? joined[lead.Length..] : _tokenizer.Tokenize(text, parseSpecial: true);
+    }
+
+    /// <summary>BOS once, where the model wants it, whether the text brought it or not.</summary>
+    private int[] WithBos(int[] tokens)
+    {
+        if (_tokenizer.Bos < 0 || !_tokenizer.AddBos)
+        {
+            return tokens;
+        }
+        var extra = 0;
+        while (extra < tokens.Length && tokens[extra] == _tokenizer.Bos)
+        {
+            extra++;
+        }
+        return [_tokenizer.Bos, .. tokens[extra..]];
+    }
+
+    private int End() =>
+        _tokenizer.Eos >= 0 ? _tokenizer.Eos
+        : _tokenizer.Eot >= 0 ? _tokenizer.Eot
+        : throw new Gguf.SlimmingException(
+            Gguf.ExitCode.Usage,
+            "the model file names no end-of-sequence token (tokenizer.ggml.eos_token_id), so an answer cannot be ended"
+        );
+
+    private static bool[] Mask(int from, int length)
+    {
+        var mask = new bool[length];
+        mask.AsSpan(from).Fill(true);
+        return mask;
+    }
+}
