@@ -106,7 +106,10 @@ internal sealed record DatasetFormat(string Name, IReadOnlyList<string> Columns,
         var joined = new StringBuilder();
         foreach (var part in parts.EnumerateArray())
         {
-            if (part.ValueKind != JsonValueKind.Object || Field(part, "text") is not { ValueKind: JsonValueKind.String } t)
+            if (
+                part.ValueKind != JsonValueKind.Object
+                || Field(part, "text") is not { ValueKind: JsonValueKind.String } t
+            )
             {
                 throw row.Error($"{place}: a part of the content is no text; only text can be trained on");
             }

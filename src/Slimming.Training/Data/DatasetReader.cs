@@ -48,12 +48,11 @@ internal static class DatasetReader
                 $"{pattern}: is a folder; name files, or a pattern such as '{Path.Combine(pattern, "*.jsonl")}'"
             );
         }
-        var files = pattern.AsSpan().IndexOfAny("*?[") >= 0
-            ? Query(db, pattern, "SELECT file FROM glob(?) ORDER BY file").ToArray()
-            : [];
-        return files.Length > 0
-            ? files
-            : throw new SlimmingException(ExitCode.Usage, $"{pattern}: no such data file");
+        var files =
+            pattern.AsSpan().IndexOfAny("*?[") >= 0
+                ? Query(db, pattern, "SELECT file FROM glob(?) ORDER BY file").ToArray()
+                : [];
+        return files.Length > 0 ? files : throw new SlimmingException(ExitCode.Usage, $"{pattern}: no such data file");
     }
 
     private static IEnumerable<string> Rows(DuckDb db, string file)

@@ -27,7 +27,9 @@ public sealed class EpochPlan(
             : Enumerable.Range(0, lengths.Count).ToArray();
         var rowsPerStep = checked(batchSize * accumulation);
         var rows = packing ? FillRows(order) : order.Select(i => new List<int> { i });
-        return rows.Chunk(rowsPerStep).Select(step => (IReadOnlyList<int>)step.SelectMany(row => row).ToArray()).ToArray();
+        return rows.Chunk(rowsPerStep)
+            .Select(step => (IReadOnlyList<int>)step.SelectMany(row => row).ToArray())
+            .ToArray();
     }
 
     private IEnumerable<List<int>> FillRows(int[] order)

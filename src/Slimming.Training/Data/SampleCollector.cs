@@ -87,8 +87,7 @@ internal sealed class SampleCollector(DataOptions options, ITokenizer tokenizer)
         {
             Truncated = _counts.Truncated + (cut ? 1 : 0),
             Split = _counts.Split + (overlong && !cut ? 1 : 0),
-            WithoutEnd =
-                _counts.WithoutEnd + (!cut && !tokenizer.IsEndOfGeneration(sequence.Tokens[last]) ? 1 : 0),
+            WithoutEnd = _counts.WithoutEnd + (!cut && !tokenizer.IsEndOfGeneration(sequence.Tokens[last]) ? 1 : 0),
         };
     }
 }

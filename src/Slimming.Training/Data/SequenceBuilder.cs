@@ -18,7 +18,8 @@ internal sealed class SequenceBuilder
     {
         (_tokenizer, _template, _lossOn) = (tokenizer, template, lossOn);
         _spans = template.Chat is null ? null : new ConversationSpans(template.Chat, tokenizer);
-        _addsBlank = tokenizer.Tokenize("a", parseSpecial: false).SelectMany(tokenizer.TokenBytes).FirstOrDefault() == ' ';
+        _addsBlank =
+            tokenizer.Tokenize("a", parseSpecial: false).SelectMany(tokenizer.TokenBytes).FirstOrDefault() == ' ';
     }
 
     /// <exception cref="Slimming.Gguf.SlimmingException">The row cannot be rendered or holds ids beyond the vocabulary.</exception>
@@ -41,10 +42,7 @@ internal sealed class SequenceBuilder
         };
 
     private static ChatMessage[] AsConversation(Example.Instruction row) =>
-        [
-            new("user", row.Input.Length == 0 ? row.Text : $"{row.Text}\n\n{row.Input}"),
-            new("assistant", row.Output),
-        ];
+        [new("user", row.Input.Length == 0 ? row.Text : $"{row.Text}\n\n{row.Input}"), new("assistant", row.Output)];
 
     private Sequence FromIds(Example.TokenIds row, DataRow place)
     {
@@ -117,7 +115,8 @@ internal sealed class SequenceBuilder
         var inLoss = new List<bool>();
         foreach (var span in spans)
         {
-            var ids = tokens.Count == 0 ? WithBos(_tokenizer.Tokenize(span.Text, parseSpecial: true)) : Continue(span.Text);
+            var ids =
+                tokens.Count == 0 ? WithBos(_tokenizer.Tokenize(span.Text, parseSpecial: true)) : Continue(span.Text);
             // What a template prints after the end of a turn is never generated, so it is not learnt either.
             var last = Array.FindLastIndex(ids, _tokenizer.IsEndOfGeneration);
             var learnt = span.IsAnswer ? (last < 0 ? ids.Length : last + 1) : 0;
