@@ -1,0 +1,70 @@
+// Work space of a context: one block, sized before the first step, cut by a moving offset. Ops never allocate.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+
+#include "core/error.hpp"
+
+namespace slm {
+
+inline constexpr size_t kAlignment = 64;
+
+inline size_t align_up(size_t n) { return (n + kAlignment - 1) / kAlignment * kAlignment; }
+
+// Aligned memory that is not touched before use, so only what a run really writes becomes resident.
+class Buffer {
+   public:
+    Buffer() = default;
+    explicit Buffer(size_t bytes) : bytes_(align_up(bytes)) {
+        if (bytes_ == 0) return;
+        data_ = std::aligned_alloc(kAlignment, bytes_);
+        if (data_ == nullptr)
+            fail(SLM_STATUS_OUT_OF_MEMORY, "cannot reserve %zu bytes; use a smaller --micro-batch-tokens or --max-length",
+                 bytes_);
+    }
+    Buffer(Buffer &&other) noexcept { swap(other); }
+    Buffer &operator=(Buffer &&other) noexcept {
+        swap(other);
+        return *this;
+    }
+    ~Buffer() { std::free(data_); }
+    void *data() const { return data_; }
+    float *floats() const { return static_cast<float *>(data_); }
+    size_t bytes() const { return bytes_; }
+
+   private:
+    void swap(Buffer &other) noexcept {
+        std::swap(data_, other.data_);
+        std::swap(bytes_, other.bytes_);
+    }
+    void *data_ = nullptr;
+    size_t bytes_ = 0;
+};
+
+// Hands out slices of a block. Without a block it only measures: the same code plans and runs.
+class Arena {
+   public:
+    explicit Arena(const Buffer *block = nullptr) : block_(block) {}
+    void reset() { offset_ = 0; }
+
+    template <typename T>
+    T *take(int64_t count) {
+        const size_t start = offset_;
+        offset_ += align_up(static_cast<size_t>(count) * sizeof(T));
+        if (block_ == nullptr) return nullptr;
+        if (offset_ > block_->bytes())
+            fail(SLM_STATUS_INTERNAL, "work space of %zu bytes is too small: %zu asked", block_->bytes(), offset_);
+        return reinterpret_cast<T *>(static_cast<char *>(block_->data()) + start);
+    }
+    size_t used() const { return offset_; }
+
+   private:
+    const Buffer *block_;
+    size_t offset_ = 0;
+};
+
+}  // namespace slm

@@ -1,0 +1,95 @@
+#include "core/thread_pool.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace slm {
+
+namespace {
+
+// Loops follow each other within microseconds during a step; a short spin saves the trip through the kernel.
+constexpr int kSpins = 4000;
+
+void pause_core() {
+#if defined(__x86_64__)
+    _mm_pause();
+#endif
+}
+
+template <typename T>
+void wait_while(const std::atomic<T> &value, T old) {
+    for (int spin = 0; spin < kSpins; ++spin) {
+        if (value.load(std::memory_order_acquire) != old) return;
+        pause_core();
+    }
+    value.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int n_threads) : n_threads_(n_threads) {
+    workers_.reserve(static_cast<size_t>(n_threads - 1));
+    for (int thread = 1; thread < n_threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+}
+
+ThreadPool::~ThreadPool() {
+    stop_.store(true);
+    generation_.fetch_add(1);
+    generation_.notify_all();
+    for (auto &worker : workers_) worker.join();
+}
+
+void ThreadPool::run_share(int thread) {
+    try {
+        call_(context_, thread);
+    } catch (...) {
+        if (!failed_.exchange(true)) failure_ = std::current_exception();
+    }
+}
+
+void ThreadPool::start(void (*call)(const void *, int), const void *context) {
+    call_ = call;
+    context_ = context;
+    pending_.store(n_threads_ - 1, std::memory_order_relaxed);
+    generation_.fetch_add(1, std::memory_order_release);
+    if (n_threads_ > 1) generation_.notify_all();
+    run_share(0);
+    for (int left; (left = pending_.load(std::memory_order_acquire)) != 0;) wait_while(pending_, left);
+    if (failed_.load()) {
+        failed_.store(false);
+        std::rethrow_exception(std::exchange(failure_, nullptr));
+    }
+}
+
+void ThreadPool::work(int thread) {
+    uint32_t seen = 0;
+    for (;;) {
+        wait_while(generation_, seen);
+        seen = generation_.load(std::memory_order_acquire);
+        if (stop_.load()) return;
+        run_share(thread);
+        if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) pending_.notify_all();
+    }
+}
+
+int usable_cores() {
+    cpu_set_t set;
+    int cores = static_cast<int>(std::thread::hardware_concurrency());
+    if (sched_getaffinity(0, sizeof set, &set) == 0) cores = CPU_COUNT(&set);
+    if (FILE *file = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {
+        double quota = 0, period = 0;
+        if (std::fscanf(file, "%lf %lf", &quota, &period) == 2 && period > 0)
+            cores = std::min(cores, std::max(1, static_cast<int>(std::ceil(quota / period))));
+        std::fclose(file);
+    }
+    return std::max(cores, 1);
+}
+
+}  // namespace slm

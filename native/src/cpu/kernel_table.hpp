@@ -1,0 +1,36 @@
+// The table of this file's instruction set; included once by each kernels_*.cpp.
+#pragma once
+
+#include "cpu/gemm_kernel.hpp"
+#include "cpu/row_kernels.hpp"
+
+namespace slm {
+namespace {
+
+static Kernels make_kernels(const char *name, slm_isa isa) {
+    Kernels k{};
+    k.name = name;
+    k.isa = isa;
+    k.gemm = gemm;
+    k.transpose = transpose;
+    k.rms_norm = rms_norm;
+    k.rms_norm_backward = rms_norm_backward;
+    k.rms_norm_weight_backward = rms_norm_weight_backward;
+    k.glu = glu;
+    k.glu_backward = glu_backward;
+    k.add = add;
+    k.scale = scale;
+    k.scale_by = scale_by;
+    k.sum_squares = sum_squares;
+    k.softmax_row = softmax_row;
+    k.softmax_row_backward = softmax_row_backward;
+    k.dot = dot;
+    k.cross_entropy = cross_entropy;
+    k.softcap = softcap;
+    k.adamw = adamw;
+    k.dropout = dropout;
+    return k;
+}
+
+}  // namespace
+}  // namespace slm

@@ -1,0 +1,70 @@
+// The inner loops of the CPU backend, one table per instruction set. Nothing here knows threads or models.
+#pragma once
+
+#include <cstdint>
+
+#include "slimming.h"
+
+namespace slm {
+
+// C[m, n] (=|+=) sum_k A(m, k) * B[k, n], A(m, k) = a[m*rsa + k*csa], n <= kPanel. Every element sums k in order into
+// one accumulator, so its bits do not depend on m, the tile it falls into, or the thread.
+inline constexpr int kPanel = 64;  // columns of a packed B panel
+
+struct GemmTile {
+    int64_t m, n, k;
+    const float *a;
+    int64_t rsa, csa;
+    const float *b;  // row k at b + k*ldb; readable to the next multiple of 16 columns
+    int64_t ldb;
+    float *c;
+    int64_t ldc;
+    bool add;  // += instead of =
+};
+
+struct Kernels {
+    const char *name;
+    slm_isa isa;
+    void (*gemm)(const GemmTile &tile);
+    // panel[k][kPanel] column j0 + j = rows[j][k] for j < n_rows; a transposing copy.
+    void (*transpose)(const float *rows, int64_t ld, int n_rows, int64_t n_columns, float *panel, int j0);
+    // y = x / sqrt(mean(x^2) + eps) * g; returns 1/rms.
+    float (*rms_norm)(int64_t n, float eps, const float *x, const float *g, float *y);
+    // dx += (g*dy - xhat * mean(g*dy*xhat)) / rms
+    void (*rms_norm_backward)(int64_t n, float rstd, const float *x, const float *g, const float *dy, float *dx);
+    // dg += dy * x / rms
+    void (*rms_norm_weight_backward)(int64_t n, float rstd, const float *x, const float *dy, float *dg);
+    // y = act(gate) * up
+    void (*glu)(slm_activation activation, int64_t n, const float *gate, const float *up, float *y);
+    // dgate, dup overwrite gate, up
+    void (*glu_backward)(slm_activation activation, int64_t n, const float *dy, float *gate, float *up);
+    void (*add)(int64_t n, const float *x, float *y);               // y += x
+    void (*scale)(int64_t n, float s, float *x);                    // x *= s
+    void (*scale_by)(int64_t n, float s, const float *x, float *y);  // y = s*x
+    double (*sum_squares)(int64_t n, const float *x);
+    // s = scale * s, capped when cap > 0; entries outside [begin, end) become 0; returns log-sum-exp over [begin, end) and
+    // leaves exp(s - lse) in s[0, n).
+    float (*softmax_row)(int64_t n, int64_t begin, int64_t end, float scale, float cap, float *s);
+    // s becomes the probabilities from the saved lse, dp becomes d loss / d (raw score).
+    void (*softmax_row_backward)(int64_t n, int64_t begin, int64_t end, float scale, float cap, float lse, float delta,
+                                 float *s, float *dp);
+    float (*dot)(int64_t n, const float *x, const float *y);
+    // Returns the loss -log softmax(x)[target]; gradient != nullptr receives softmax - onehot (may be x itself).
+    double (*cross_entropy)(int64_t n, float cap, const float *x, int64_t target, float *gradient);
+    void (*softcap)(int64_t n, float cap, float *x);  // x = cap * tanh(x / cap)
+    // AdamW on n values; gradient is multiplied by gradient_scale first.
+    void (*adamw)(int64_t n, float gradient_scale, float decay, float step_size, float beta1, float beta2,
+                  float inv_sqrt_correction2, float epsilon, const float *gradient, float *m, float *v, float *p);
+    // y = keep(key, first + i) ? x * scale : 0
+    void (*dropout)(int64_t n, uint64_t key, uint64_t first, float p, const float *x, float *y);
+};
+
+const Kernels &kernels_scalar();
+const Kernels &kernels_avx2();
+const Kernels &kernels_avx512();
+
+uint32_t cpu_features();           // slm_cpu_feature bits that CPU and operating system offer
+const Kernels &select_kernels();   // the best that cpu_features() allows, lowered by SLM_ISA
+void cpu_brand(char *out, int capacity);
+
+}  // namespace slm

@@ -1,0 +1,223 @@
+// Row-wise loops: norms, gates, softmax, loss, optimizer. Sums have a fixed order for a given length.
+#pragma once
+
+#include <cmath>
+
+#include "core/random.hpp"
+#include "cpu/kernels.hpp"
+#include "cpu/simd.hpp"
+
+namespace slm {
+namespace {
+
+// Calls body(offset, count) for whole vectors, then once for the rest with count < kLanes.
+template <typename Body>
+static inline void for_vectors(int64_t n, const Body &body) {
+    int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) body(i, static_cast<int64_t>(kLanes));
+    if (i < n) body(i, n - i);
+}
+
+static inline vf take(const float *p, int64_t count) { return count == kLanes ? load(p) : load_part(p, count); }
+static inline void put(float *p, int64_t count, vf v) {
+    if (count == kLanes)
+        store(p, v);
+    else
+        store_part(p, count, v);
+}
+
+static float dot(int64_t n, const float *x, const float *y) {
+    vf sum{};
+    for_vectors(n, [&](int64_t i, int64_t count) { sum = fma(take(x + i, count), take(y + i, count), sum); });
+    return sum_lanes(sum);
+}
+
+static double sum_squares(int64_t n, const float *x) {
+    constexpr int64_t block = 1024;  // f32 partial sums stay short
+    double total = 0;
+    for (int64_t i = 0; i < n; i += block) total += dot(n - i < block ? n - i : block, x + i, x + i);
+    return total;
+}
+
+static float rms_norm(int64_t n, float eps, const float *x, const float *g, float *y) {
+    const float rstd = static_cast<float>(1.0 / std::sqrt(sum_squares(n, x) / static_cast<double>(n) + eps));
+    for_vectors(n, [&](int64_t i, int64_t count) { put(y + i, count, take(x + i, count) * rstd * take(g + i, count)); });
+    return rstd;
+}
+
+// forward: y = g * xhat, xhat = x / rms
+static void rms_norm_backward(int64_t n, float rstd, const float *x, const float *g, const float *dy, float *dx) {
+    vf sum{};
+    for_vectors(n, [&](int64_t i, int64_t count) {
+        sum = fma(take(g + i, count) * take(dy + i, count), take(x + i, count) * rstd, sum);
+    });
+    const float mean = sum_lanes(sum) / static_cast<float>(n);
+    for_vectors(n, [&](int64_t i, int64_t count) {
+        const vf term = take(g + i, count) * take(dy + i, count) - take(x + i, count) * rstd * mean;
+        put(dx + i, count, fma(term, set1(rstd), take(dx + i, count)));
+    });
+}
+
+static void rms_norm_weight_backward(int64_t n, float rstd, const float *x, const float *dy, float *dg) {
+    for_vectors(n, [&](int64_t i, int64_t count) {
+        put(dg + i, count, fma(take(dy + i, count), take(x + i, count) * rstd, take(dg + i, count)));
+    });
+}
+
+constexpr float kGeluA = 0.797884560802865f;  // sqrt(2/pi)
+constexpr float kGeluB = 0.044715f;
+
+static inline vf gelu_inner(vf x) { return x * kGeluA * (1.0f + kGeluB * x * x); }
+
+static void glu(slm_activation activation, int64_t n, const float *gate, const float *up, float *y) {
+    for_vectors(n, [&](int64_t i, int64_t count) {
+        const vf g = take(gate + i, count), u = take(up + i, count);
+        const vf act = activation == SLM_ACTIVATION_SILU ? g * sigmoid(g) : 0.5f * g * (1.0f + tanh(gelu_inner(g)));
+        put(y + i, count, act * u);
+    });
+}
+
+// forward: y = act(gate) * up
+static void glu_backward(slm_activation activation, int64_t n, const float *dy, float *gate, float *up) {
+    for_vectors(n, [&](int64_t i, int64_t count) {
+        const vf g = take(gate + i, count), u = take(up + i, count), d = take(dy + i, count);
+        vf act, slope;
+        if (activation == SLM_ACTIVATION_SILU) {
+            const vf s = sigmoid(g);
+            act = g * s;
+            slope = s * (1.0f + g * (1.0f - s));
+        } else {
+            const vf t = tanh(gelu_inner(g));
+            act = 0.5f * g * (1.0f + t);
+            slope = 0.5f * (1.0f + t) + 0.5f * g * (1.0f - t * t) * kGeluA * (1.0f + 3.0f * kGeluB * g * g);
+        }
+        put(gate + i, count, d * u * slope);
+        put(up + i, count, d * act);
+    });
+}
+
+static void add(int64_t n, const float *x, float *y) {
+    for_vectors(n, [&](int64_t i, int64_t count) { put(y + i, count, take(y + i, count) + take(x + i, count)); });
+}
+
+static void scale_by(int64_t n, float s, const float *x, float *y) {
+    for_vectors(n, [&](int64_t i, int64_t count) { put(y + i, count, take(x + i, count) * s); });
+}
+
+static void scale(int64_t n, float s, float *x) { scale_by(n, s, x, x); }
+
+static void softcap(int64_t n, float cap, float *x) {
+    for_vectors(n, [&](int64_t i, int64_t count) { put(x + i, count, cap * tanh(take(x + i, count) / cap)); });
+}
+
+static float row_max(int64_t n, const float *x) {
+    vf largest = set1(-INFINITY);
+    for_vectors(n, [&](int64_t i, int64_t count) {
+        largest = max(count == kLanes ? load(x + i) : load_part(x + i, count, -INFINITY), largest);
+    });
+    return max_lanes(largest);
+}
+
+// sum exp(x - top) in double over short f32 partial sums; the exponentials go to y.
+static double row_exp_sum(int64_t n, float top, const float *x, float *y) {
+    constexpr int64_t block = 1024;
+    double total = 0;
+    for (int64_t start = 0; start < n; start += block) {
+        const int64_t length = n - start < block ? n - start : block;
+        vf sum{};
+        for_vectors(length, [&](int64_t i, int64_t count) {
+            const float *from = x + start + i;
+            const vf e = exp((count == kLanes ? load(from) : load_part(from, count, -INFINITY)) - top);
+            put(y + start + i, count, e);
+            sum += count == kLanes ? e : load_part(y + start + i, count);
+        });
+        total += sum_lanes(sum);
+    }
+    return total;
+}
+
+static void clear(float *begin, float *end) {
+    if (end > begin) std::memset(begin, 0, static_cast<size_t>(end - begin) * sizeof(float));
+}
+
+static float softmax_row(int64_t n, int64_t begin, int64_t end, float factor, float cap, float *s) {
+    clear(s, s + begin);
+    clear(s + end, s + n);
+    scale(end - begin, factor, s + begin);
+    if (cap > 0) softcap(end - begin, cap, s + begin);
+    const float top = row_max(end - begin, s + begin);
+    const double sum = row_exp_sum(end - begin, top, s + begin, s + begin);
+    scale(end - begin, static_cast<float>(1.0 / sum), s + begin);
+    return top + static_cast<float>(std::log(sum));
+}
+
+// forward: p = exp(c - lse), c = cap(factor * s)
+static void softmax_row_backward(int64_t n, int64_t begin, int64_t end, float factor, float cap, float lse, float delta,
+                                 float *s, float *dp) {
+    clear(s, s + begin);
+    clear(s + end, s + n);
+    clear(dp, dp + begin);
+    clear(dp + end, dp + n);
+    scale(end - begin, factor, s + begin);
+    for_vectors(end - begin, [&](int64_t i, int64_t count) {
+        vf score = take(s + begin + i, count), slope = set1(1.0f);
+        if (cap > 0) {
+            const vf t = tanh(score / cap);
+            score = cap * t;
+            slope = 1.0f - t * t;
+        }
+        const vf p = exp(score - lse);
+        put(s + begin + i, count, p);
+        put(dp + begin + i, count, p * (take(dp + begin + i, count) - delta) * slope * factor);
+    });
+}
+
+static double cross_entropy(int64_t n, float cap, const float *x, int64_t target, float *gradient) {
+    const float top = row_max(n, x);
+    const double wanted = static_cast<double>(x[target]);
+    float scratch[1024];
+    if (gradient == nullptr) {
+        double sum = 0;
+        for (int64_t i = 0; i < n; i += 1024) sum += row_exp_sum(n - i < 1024 ? n - i : 1024, top, x + i, scratch);
+        return static_cast<double>(top) + std::log(sum) - wanted;
+    }
+    // x is the capped logit; d capped / d raw = 1 - (x/cap)^2 needs it after the exponential overwrote it.
+    if (cap > 0 && gradient == x) {
+        double sum = 0;
+        for (int64_t i = 0; i < n; i += 1024) sum += row_exp_sum(n - i < 1024 ? n - i : 1024, top, x + i, scratch);
+        const float lse = top + static_cast<float>(std::log(sum));
+        for_vectors(n, [&](int64_t i, int64_t count) {
+            const vf c = take(x + i, count);
+            put(gradient + i, count, exp(c - lse) * (1.0f - (c / cap) * (c / cap)));
+        });
+        const float t = static_cast<float>(wanted) / cap;
+        gradient[target] -= 1.0f - t * t;
+        return static_cast<double>(top) + std::log(sum) - wanted;
+    }
+    const double sum = row_exp_sum(n, top, x, gradient);
+    scale(n, static_cast<float>(1.0 / sum), gradient);
+    gradient[target] -= 1.0f;
+    return static_cast<double>(top) + std::log(sum) - wanted;
+}
+
+static void adamw(int64_t n, float gradient_scale, float decay, float step_size, float beta1, float beta2,
+                  float inv_sqrt_correction2, float epsilon, const float *gradient, float *m, float *v, float *p) {
+    for_vectors(n, [&](int64_t i, int64_t count) {
+        const vf g = take(gradient + i, count) * gradient_scale;
+        const vf m1 = take(m + i, count) * beta1 + g * (1.0f - beta1);
+        const vf v1 = take(v + i, count) * beta2 + g * g * (1.0f - beta2);
+        const vf denominator = sqrt(v1) * inv_sqrt_correction2 + epsilon;
+        put(m + i, count, m1);
+        put(v + i, count, v1);
+        put(p + i, count, take(p + i, count) * decay - step_size * (m1 / denominator));
+    });
+}
+
+static void dropout(int64_t n, uint64_t key, uint64_t first, float p, const float *x, float *y) {
+    const float kept = 1.0f / (1.0f - p);
+    for (int64_t i = 0; i < n; ++i)
+        y[i] = random_unit(key, first + static_cast<uint64_t>(i)) < p ? 0.0f : x[i] * kept;
+}
+
+}  // namespace
+}  // namespace slm
