@@ -48,22 +48,23 @@ class Buffer {
 // Hands out slices of a block. Without a block it only measures: the same code plans and runs.
 class Arena {
    public:
-    explicit Arena(const Buffer *block = nullptr) : block_(block) {}
-    void reset() { offset_ = 0; }
+    Arena() = default;
+    Arena(void *block, size_t bytes) : block_(static_cast<char *>(block)), bytes_(bytes) {}
 
     template <typename T>
     T *take(int64_t count) {
         const size_t start = offset_;
         offset_ += align_up(static_cast<size_t>(count) * sizeof(T));
         if (block_ == nullptr) return nullptr;
-        if (offset_ > block_->bytes())
-            fail(SLM_STATUS_INTERNAL, "work space of %zu bytes is too small: %zu asked", block_->bytes(), offset_);
-        return reinterpret_cast<T *>(static_cast<char *>(block_->data()) + start);
+        if (offset_ > bytes_)
+            fail(SLM_STATUS_INTERNAL, "work space of %zu bytes is too small: %zu asked", bytes_, offset_);
+        return reinterpret_cast<T *>(block_ + start);
     }
     size_t used() const { return offset_; }
 
    private:
-    const Buffer *block_;
+    char *block_ = nullptr;
+    size_t bytes_ = 0;
     size_t offset_ = 0;
 };
 

@@ -3,15 +3,23 @@
 
 #include "cpu/gemm_kernel.hpp"
 #include "cpu/row_kernels.hpp"
+#include "quant/blocks.hpp"
 
 namespace slm {
 namespace {
+
+static const QuantType *find_type(uint32_t id) {
+    for (const QuantType &type : quant_types)
+        if (type.id == id) return &type;
+    return nullptr;
+}
 
 static Kernels make_kernels(const char *name, slm_isa isa) {
     Kernels k{};
     k.name = name;
     k.isa = isa;
     k.gemm = gemm;
+    k.find_type = find_type;
     k.transpose = transpose;
     k.rms_norm = rms_norm;
     k.rms_norm_backward = rms_norm_backward;

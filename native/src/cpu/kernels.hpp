@@ -3,11 +3,12 @@
 
 #include <cstdint>
 
+#include "quant/quant.hpp"
 #include "slimming.h"
 
 namespace slm {
 
-// C[m, n] (=|+=) sum_k A(m, k) * B[k, n], A(m, k) = a[m*rsa + k*csa], n <= kPanel. Every element sums k in order into
+// C[m, n] (=|+=) sum_k A(m, k) * B[k, n], A(m, k) = a[m*rsa + k*csa]. Every element sums k in order into
 // one accumulator, so its bits do not depend on m, the tile it falls into, or the thread.
 inline constexpr int kPanel = 64;  // columns of a packed B panel
 
@@ -26,6 +27,7 @@ struct Kernels {
     const char *name;
     slm_isa isa;
     void (*gemm)(const GemmTile &tile);
+    const QuantType *(*find_type)(uint32_t ggml_type);  // the same table, its loops compiled for this instruction set
     // panel[k][kPanel] column j0 + j = rows[j][k] for j < n_rows; a transposing copy.
     void (*transpose)(const float *rows, int64_t ld, int n_rows, int64_t n_columns, float *panel, int j0);
     // y = x / sqrt(mean(x^2) + eps) * g; returns 1/rms.
