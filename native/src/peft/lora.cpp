@@ -1,0 +1,211 @@
+// LoRA (Hu et al. 2021): y = W x + s B (A drop(x)), s = alpha/r, or alpha/sqrt(r) for rsLoRA (Kalajdzievski 2023).
+// The A matrices of a site's targets lie one after the other, so a site needs one skinny product instead of three.
+#include <cmath>
+#include <vector>
+
+#include "core/random.hpp"
+#include "peft/method.hpp"
+
+namespace slm {
+
+namespace {
+
+struct Target {
+    int linear;       // index within the site
+    int64_t n_out;
+    uint64_t key;     // of its dropout
+    int64_t a, b;     // offsets in the parameter block: A [r, n_in], B [n_out, r]
+};
+
+struct SiteTargets {
+    std::vector<Target> targets;
+    int64_t n_in = 0;
+};
+
+class Lora final : public Method {
+   public:
+    Lora(const Model &model, const slm_adapter_params &params);
+
+    void initialize(float *parameters) const override;
+    int64_t kept_values(Site site, int layer, int64_t T) const override { return T * width(at(site, layer)); }
+    int64_t scratch_values(int64_t T) const override { return T * (widest_ + (dropout_ > 0 ? longest_ : 0)); }
+    void linear_forward(const RunState &run, Site site, int layer, const float *x, LinearOutput *outputs, float *kept,
+                        float *scratch) const override;
+    int linear_backward(const RunState &run, Site site, int layer, const float *x, const float *const *dy,
+                        LinearGradTerm *terms, int n_terms, float *kept, float *scratch) const override;
+    void linear_backward_input(const RunState &run, Site site, int layer, float *dx, float *kept,
+                               float *scratch) const override;
+    void merge(const float *parameters, int64_t tensor, float *w) const override;
+
+   private:
+    const SiteTargets &at(Site site, int layer) const {
+        return sites_[static_cast<size_t>(layer * kSites + static_cast<int>(site))];
+    }
+    int64_t width(const SiteTargets &site) const { return static_cast<int64_t>(site.targets.size()) * rank_; }
+    bool drops(const RunState &run) const { return run.training && dropout_ > 0; }
+    // out = dropout mask of `target` applied to x [T, n_in]
+    void drop(const RunState &run, const Target &target, int64_t n_in, const float *x, float *out) const;
+
+    int64_t rank_;
+    float scale_, dropout_;
+    uint64_t seed_;
+    QuantType f32_;
+    std::vector<SiteTargets> sites_;  // [layer][site]
+    int64_t widest_ = 0, longest_ = 0;
+};
+
+Lora::Lora(const Model &model, const slm_adapter_params &params)
+    : Method(model),
+      rank_(params.rank),
+      scale_(params.scale),
+      dropout_(params.dropout),
+      seed_(params.seed),
+      f32_(*find_quant_type(0)) {
+    if (params.rank < 1) fail(SLM_STATUS_INVALID_ARGUMENT, "rank is %d, expected at least 1", params.rank);
+    if (!std::isfinite(params.scale)) fail(SLM_STATUS_INVALID_ARGUMENT, "LoRA scale is not finite");
+    if (!(params.dropout >= 0 && params.dropout < 1))
+        fail(SLM_STATUS_INVALID_ARGUMENT, "dropout is %g, expected 0 <= dropout < 1",
+             static_cast<double>(params.dropout));
+    if (params.targets == 0 || params.targets >> kLinears)
+        fail(SLM_STATUS_INVALID_ARGUMENT, "targets 0x%x name no linear, expected bits 0 to %d", params.targets,
+             kLinears - 1);
+    for (int layer = 0; layer < model.config().n_layer; ++layer)
+        for (int s = 0; s < kSites; ++s) {
+            const SiteLinears linears = linears_of(static_cast<Site>(s));
+            SiteTargets site;
+            for (int i = 0; i < linears.count; ++i) {
+                if (!(params.targets >> static_cast<int>(linears.linears[i]) & 1)) continue;
+                const ModelTensor &base = model.tensor(role_of(linears.linears[i]), layer);
+                site.n_in = base.weight.columns;
+                const int64_t a = add_trainable(base.name + ".lora_a", site.n_in, rank_, 2, false);
+                site.targets.push_back({i, base.weight.rows, hash_name(base.name.c_str()), a, 0});
+            }
+            for (Target &target : site.targets) {
+                const ModelTensor &base = model.tensor(role_of(linears.linears[target.linear]), layer);
+                target.b = add_trainable(base.name + ".lora_b", rank_, target.n_out, 2, false);
+            }
+            widest_ = std::max(widest_, width(site));
+            longest_ = std::max(longest_, site.n_in);
+            sites_.push_back(std::move(site));
+        }
+}
+
+// A ~ kaiming_uniform(sqrt 5) = U(-1/sqrt(n_in), 1/sqrt(n_in)), B = 0
+void Lora::initialize(float *parameters) const {
+    for (const TrainableTensor &tensor : trainables_) {
+        float *out = parameters + tensor.offset;
+        const bool is_a = tensor.name.back() == 'a';
+        const uint64_t key = combine_keys(seed_, hash_name(tensor.name.c_str()));
+        const float bound = 1.0f / std::sqrt(static_cast<float>(tensor.columns));
+        for (int64_t i = 0; i < tensor.n_values(); ++i)
+            out[i] = is_a ? (2.0f * random_unit(key, static_cast<uint64_t>(i)) - 1.0f) * bound : 0.0f;
+    }
+}
+
+void Lora::drop(const RunState &run, const Target &target, int64_t n_in, const float *x, float *out) const {
+    for (int64_t s = 0; s < run.seqs.count; ++s) {
+        const int64_t first = run.seqs.offsets[s], n = run.seqs.offsets[s + 1] - first;
+        const uint64_t key = combine_keys(combine_keys(run.dropout_seed, target.key), run.sample_keys[s]);
+        model_.backend().dropout(n, n_in, key, dropout_, x + first * n_in, out + first * n_in);
+    }
+}
+
+// kept = u = s A drop(x), [T, targets * r]
+void Lora::linear_forward(const RunState &run, Site site, int layer, const float *x, LinearOutput *outputs, float *kept,
+                          float *scratch) const {
+    const SiteTargets &own = at(site, layer);
+    if (own.targets.empty()) return;
+    Backend &backend = model_.backend();
+    const int64_t T = run.seqs.tokens(), R = width(own), n_in = own.n_in;
+    if (!drops(run)) {
+        backend.matmul(T, R, n_in, {x, n_in, 1}, {run.parameters + own.targets[0].a, 1, n_in}, kept, R, false);
+    } else {
+        float *dropped = scratch + T * widest_;
+        for (size_t i = 0; i < own.targets.size(); ++i) {
+            drop(run, own.targets[i], n_in, x, dropped);
+            backend.matmul(T, rank_, n_in, {dropped, n_in, 1}, {run.parameters + own.targets[i].a, 1, n_in},
+                           kept + static_cast<int64_t>(i) * rank_, R, false);
+        }
+    }
+    backend.scale(T * R, scale_, kept);
+    for (size_t i = 0; i < own.targets.size(); ++i) {
+        const Target &target = own.targets[i];
+        LinearOutput &out = outputs[target.linear];
+        out.terms[out.n_terms++] = {kept + static_cast<int64_t>(i) * rank_, R,
+                                    {&f32_, run.parameters + target.b, target.n_out, rank_}};
+    }
+}
+
+// forward: u = s A x, y += B u; so dB = dy u^T, du = s B^T dy, dA = du x^T, dx += A^T du.
+int Lora::linear_backward(const RunState &run, Site site, int layer, const float *x, const float *const *dy,
+                          LinearGradTerm *terms, int n_terms, float *kept, float *scratch) const {
+    const SiteTargets &own = at(site, layer);
+    if (own.targets.empty()) return n_terms;
+    Backend &backend = model_.backend();
+    const int64_t T = run.seqs.tokens(), R = width(own), n_in = own.n_in;
+    float *du = scratch, *dropped = scratch + T * widest_;
+    for (size_t i = 0; i < own.targets.size(); ++i) {
+        const Target &target = own.targets[i];
+        const int64_t column = static_cast<int64_t>(i) * rank_;
+        const float *d = dy[target.linear];
+        backend.matmul(T, rank_, target.n_out, {d, target.n_out, 1}, {run.parameters + target.b, rank_, 1}, du + column,
+                       R, false);
+        for (int64_t s = 0; s < run.seqs.count; ++s) {
+            const int64_t first = run.seqs.offsets[s], n = run.seqs.offsets[s + 1] - first;
+            backend.matmul(target.n_out, rank_, n, {d + first * target.n_out, 1, target.n_out},
+                           {kept + first * R + column, R, 1}, run.gradients + target.b, rank_, true);
+        }
+    }
+    backend.scale(T * R, scale_, du);
+    const int64_t groups = drops(run) ? static_cast<int64_t>(own.targets.size()) : 1, rows = R / groups;
+    for (int64_t g = 0; g < groups; ++g) {
+        const float *input = x;
+        if (drops(run)) {
+            drop(run, own.targets[static_cast<size_t>(g)], n_in, x, dropped);
+            input = dropped;
+        }
+        for (int64_t s = 0; s < run.seqs.count; ++s) {
+            const int64_t first = run.seqs.offsets[s], n = run.seqs.offsets[s + 1] - first;
+            backend.matmul(rows, n_in, n, {du + first * R + g * rows, 1, R}, {input + first * n_in, n_in, 1},
+                           run.gradients + own.targets[static_cast<size_t>(g)].a, n_in, true);
+        }
+    }
+    if (!drops(run)) terms[n_terms++] = {du, R, {&f32_, run.parameters + own.targets[0].a, R, n_in}};
+    return n_terms;
+}
+
+void Lora::linear_backward_input(const RunState &run, Site site, int layer, float *dx, float * /*kept*/,
+                                 float *scratch) const {
+    const SiteTargets &own = at(site, layer);
+    if (own.targets.empty() || !drops(run)) return;
+    Backend &backend = model_.backend();
+    const int64_t T = run.seqs.tokens(), R = width(own), n_in = own.n_in;
+    float *du = scratch, *dropped = scratch + T * widest_;
+    for (size_t i = 0; i < own.targets.size(); ++i) {
+        backend.matmul(T, n_in, rank_, {du + static_cast<int64_t>(i) * rank_, R, 1},
+                       {run.parameters + own.targets[i].a, n_in, 1}, dropped, n_in, false);
+        drop(run, own.targets[i], n_in, dropped, dropped);
+        backend.add(T * n_in, dropped, dx);
+    }
+}
+
+void Lora::merge(const float *parameters, int64_t tensor, float *w) const {
+    for (size_t index = 0; index < sites_.size(); ++index)
+        for (const Target &target : sites_[index].targets) {
+            const Linear linear = linears_of(static_cast<Site>(index % kSites)).linears[target.linear];
+            if (model_.index(role_of(linear), static_cast<int>(index / kSites)) != tensor) continue;
+            const int64_t n_in = sites_[index].n_in;
+            std::vector<float> scaled(parameters + target.b, parameters + target.b + target.n_out * rank_);
+            for (float &value : scaled) value *= scale_;
+            model_.backend().matmul(target.n_out, n_in, rank_, {scaled.data(), rank_, 1},
+                                    {parameters + target.a, n_in, 1}, w, n_in, true);
+        }
+}
+
+}  // namespace
+
+std::unique_ptr<Method> make_lora(const Model &model, const slm_adapter_params &params) {
+    return std::make_unique<Lora>(model, params);
+}
+
+}  // namespace slm
