@@ -148,7 +148,9 @@ constexpr int32_t kTypes = static_cast<int32_t>(std::size(kCheckedTypes));
 
 }  // namespace
 
-int32_t self_check_count() { return 2 * kTypes + 2; }
+int32_t self_check_count() {
+    return 2 * kTypes + 2;
+}
 
 void run_self_check(Runtime &runtime, int32_t index, slm_self_check &out) {
     out.tolerance = 2e-6;

@@ -14,22 +14,36 @@ using slm::require_struct;
 
 extern "C" {
 
-uint32_t slm_abi_version(void) { return SLM_ABI_VERSION; }
+uint32_t slm_abi_version(void) {
+    return SLM_ABI_VERSION;
+}
 
 uint64_t slm_sizeof(slm_struct id) {
     switch (id) {
-        case SLM_STRUCT_RUNTIME_PARAMS: return sizeof(slm_runtime_params);
-        case SLM_STRUCT_RUNTIME_INFO: return sizeof(slm_runtime_info);
-        case SLM_STRUCT_TENSOR: return sizeof(slm_tensor);
-        case SLM_STRUCT_MODEL_PARAMS: return sizeof(slm_model_params);
-        case SLM_STRUCT_ADAPTER_PARAMS: return sizeof(slm_adapter_params);
-        case SLM_STRUCT_TRAINABLE: return sizeof(slm_trainable);
-        case SLM_STRUCT_CONTEXT_PARAMS: return sizeof(slm_context_params);
-        case SLM_STRUCT_PLAN: return sizeof(slm_plan);
-        case SLM_STRUCT_BATCH: return sizeof(slm_batch);
-        case SLM_STRUCT_STEP_PARAMS: return sizeof(slm_step_params);
-        case SLM_STRUCT_STEP_RESULT: return sizeof(slm_step_result);
-        case SLM_STRUCT_SELF_CHECK: return sizeof(slm_self_check);
+        case SLM_STRUCT_RUNTIME_PARAMS:
+            return sizeof(slm_runtime_params);
+        case SLM_STRUCT_RUNTIME_INFO:
+            return sizeof(slm_runtime_info);
+        case SLM_STRUCT_TENSOR:
+            return sizeof(slm_tensor);
+        case SLM_STRUCT_MODEL_PARAMS:
+            return sizeof(slm_model_params);
+        case SLM_STRUCT_ADAPTER_PARAMS:
+            return sizeof(slm_adapter_params);
+        case SLM_STRUCT_TRAINABLE:
+            return sizeof(slm_trainable);
+        case SLM_STRUCT_CONTEXT_PARAMS:
+            return sizeof(slm_context_params);
+        case SLM_STRUCT_PLAN:
+            return sizeof(slm_plan);
+        case SLM_STRUCT_BATCH:
+            return sizeof(slm_batch);
+        case SLM_STRUCT_STEP_PARAMS:
+            return sizeof(slm_step_params);
+        case SLM_STRUCT_STEP_RESULT:
+            return sizeof(slm_step_result);
+        case SLM_STRUCT_SELF_CHECK:
+            return sizeof(slm_self_check);
     }
     return 0;
 }
@@ -46,7 +60,9 @@ slm_status slm_runtime_create(const slm_runtime_params *params, slm_runtime **ou
     });
 }
 
-void slm_runtime_free(slm_runtime *runtime) { delete runtime; }
+void slm_runtime_free(slm_runtime *runtime) {
+    delete runtime;
+}
 
 slm_status slm_runtime_get_info(const slm_runtime *runtime, slm_runtime_info *out, char *error, size_t error_capacity) {
     return guarded(error, error_capacity, [&] {
@@ -81,7 +97,8 @@ slm_status slm_dequantize(uint32_t type, const void *data, uint64_t n_bytes, flo
         const slm::QuantType *quant = slm::find_quant_type(type);
         if (quant == nullptr) slm::fail(SLM_STATUS_UNSUPPORTED, "type number %u is unknown to this build", type);
         if (n_values < 0 || n_values % quant->block_values != 0 ||
-            static_cast<uint64_t>(n_values / quant->block_values) * static_cast<uint64_t>(quant->block_bytes) != n_bytes)
+            static_cast<uint64_t>(n_values / quant->block_values) * static_cast<uint64_t>(quant->block_bytes) !=
+                n_bytes)
             slm::fail(SLM_STATUS_INVALID_ARGUMENT, "%lld values of %s do not lie in %llu bytes (%d values in %d bytes)",
                       static_cast<long long>(n_values), quant->name, static_cast<unsigned long long>(n_bytes),
                       quant->block_values, quant->block_bytes);
@@ -100,7 +117,9 @@ slm_status slm_model_create(slm_runtime *runtime, const slm_model_params *params
     });
 }
 
-void slm_model_free(slm_model *model) { delete model; }
+void slm_model_free(slm_model *model) {
+    delete model;
+}
 
 slm_status slm_adapter_create(slm_model *model, const slm_adapter_params *params, slm_adapter **out, char *error,
                               size_t error_capacity) {
@@ -112,7 +131,9 @@ slm_status slm_adapter_create(slm_model *model, const slm_adapter_params *params
     });
 }
 
-void slm_adapter_free(slm_adapter *adapter) { delete adapter; }
+void slm_adapter_free(slm_adapter *adapter) {
+    delete adapter;
+}
 
 slm_status slm_adapter_get_count(const slm_adapter *adapter, int64_t *n_tensors, uint64_t *n_values, char *error,
                                  size_t error_capacity) {
@@ -193,7 +214,9 @@ slm_status slm_context_create(slm_model *model, slm_adapter *adapter, const slm_
     });
 }
 
-void slm_context_free(slm_context *context) { delete context; }
+void slm_context_free(slm_context *context) {
+    delete context;
+}
 
 slm_status slm_context_get_block(slm_context *context, slm_block block, float **data, uint64_t *n_values, char *error,
                                  size_t error_capacity) {

@@ -13,18 +13,20 @@ namespace slm {
 
 inline constexpr size_t kAlignment = 64;
 
-inline size_t align_up(size_t n) { return (n + kAlignment - 1) / kAlignment * kAlignment; }
+inline size_t align_up(size_t n) {
+    return (n + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 // Aligned memory that is not touched before use, so only what a run really writes becomes resident.
 class Buffer {
-   public:
+ public:
     Buffer() = default;
     explicit Buffer(size_t bytes) : bytes_(align_up(bytes)) {
         if (bytes_ == 0) return;
         data_ = std::aligned_alloc(kAlignment, bytes_);
         if (data_ == nullptr)
-            fail(SLM_STATUS_OUT_OF_MEMORY, "cannot reserve %zu bytes; use a smaller --micro-batch-tokens or --max-length",
-                 bytes_);
+            fail(SLM_STATUS_OUT_OF_MEMORY,
+                 "cannot reserve %zu bytes; use a smaller --micro-batch-tokens or --max-length", bytes_);
     }
     Buffer(Buffer &&other) noexcept { swap(other); }
     Buffer &operator=(Buffer &&other) noexcept {
@@ -36,7 +38,7 @@ class Buffer {
     float *floats() const { return static_cast<float *>(data_); }
     size_t bytes() const { return bytes_; }
 
-   private:
+ private:
     void swap(Buffer &other) noexcept {
         std::swap(data_, other.data_);
         std::swap(bytes_, other.bytes_);
@@ -47,7 +49,7 @@ class Buffer {
 
 // Hands out slices of a block. Without a block it only measures: the same code plans and runs.
 class Arena {
-   public:
+ public:
     Arena() = default;
     Arena(void *block, size_t bytes) : block_(static_cast<char *>(block)), bytes_(bytes) {}
 
@@ -62,7 +64,7 @@ class Arena {
     }
     size_t used() const { return offset_; }
 
-   private:
+ private:
     char *block_ = nullptr;
     size_t bytes_ = 0;
     size_t offset_ = 0;

@@ -11,12 +11,12 @@
 namespace slm {
 
 class Error : public std::exception {
-   public:
+ public:
     Error(slm_status status, std::string text) : status_(status), text_(std::move(text)) {}
     slm_status status() const { return status_; }
     const char *what() const noexcept override { return text_.c_str(); }
 
-   private:
+ private:
     slm_status status_;
     std::string text_;
 };

@@ -12,14 +12,18 @@ inline uint64_t mix64(uint64_t z) {
     return z ^ (z >> 31);
 }
 
-inline uint64_t random_bits(uint64_t key, uint64_t counter) { return mix64(key + (counter + 1) * 0x9E3779B97F4A7C15ull); }
+inline uint64_t random_bits(uint64_t key, uint64_t counter) {
+    return mix64(key + (counter + 1) * 0x9E3779B97F4A7C15ull);
+}
 
 // Uniform in [0, 1), 24 bits.
 inline float random_unit(uint64_t key, uint64_t counter) {
     return static_cast<float>(random_bits(key, counter) >> 40) * 0x1p-24f;
 }
 
-inline uint64_t combine_keys(uint64_t a, uint64_t b) { return mix64(a ^ mix64(b + 0x9E3779B97F4A7C15ull)); }
+inline uint64_t combine_keys(uint64_t a, uint64_t b) {
+    return mix64(a ^ mix64(b + 0x9E3779B97F4A7C15ull));
+}
 
 // FNV-1a, for keys made from tensor names.
 inline uint64_t hash_name(const char *name) {

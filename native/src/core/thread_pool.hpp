@@ -11,7 +11,7 @@
 namespace slm {
 
 class ThreadPool {
-   public:
+ public:
     explicit ThreadPool(int n_threads);
     ~ThreadPool();
     ThreadPool(const ThreadPool &) = delete;
@@ -38,7 +38,7 @@ class ThreadPool {
         });
     }
 
-   private:
+ private:
     template <typename Body>
     void run(const Body &body) {
         start([](const void *context, int thread) { (*static_cast<const Body *>(context))(thread); }, &body);

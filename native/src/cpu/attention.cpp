@@ -11,7 +11,9 @@ namespace {
 
 constexpr int64_t kQueryBlock = 48;
 
-int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+int64_t round_up(int64_t n, int64_t to) {
+    return (n + to - 1) / to * to;
+}
 
 struct Rows {
     const float *data;
@@ -109,8 +111,8 @@ void CpuBackend::attention_head(const AttentionShape &shape, const Sequences &se
     for (int64_t block = 0; block < n; block += kQueryBlock) {
         const int64_t rows = std::min(kQueryBlock, n - block);
         const auto [begin, end] = keys_of_block(shape, block, rows);
-        score_block(kernels_, q_rows + block * q_width, q_width, rows, hd, scratch.k_panels, begin, end,
-                    scratch.scores, scratch.ld);
+        score_block(kernels_, q_rows + block * q_width, q_width, rows, hd, scratch.k_panels, begin, end, scratch.scores,
+                    scratch.ld);
         for (int64_t r = 0; r < rows; ++r) {
             const KeyRange seen = keys_of_row(shape, block + r);
             lse[(first + block + r) * shape.n_head + head] =
@@ -123,8 +125,8 @@ void CpuBackend::attention_head(const AttentionShape &shape, const Sequences &se
 }
 
 void CpuBackend::attention_head_backward(const AttentionShape &shape, const Sequences &seqs, int64_t sequence,
-                                         int64_t head, const float *q, const float *k, const float *v,
-                                         const float *out, const float *lse, const float *dout, float *dq,
+                                         int64_t head, const float *q, const float *k, const float *v, const float *out,
+                                         const float *lse, const float *dout, float *dq,
                                          const AttentionScratch &scratch) const {
     const int64_t first = seqs.offsets[sequence], n = seqs.offsets[sequence + 1] - first, hd = shape.head_dim;
     const int64_t q_width = shape.n_head * hd, kv_width = shape.n_head_kv * hd;
@@ -150,14 +152,14 @@ void CpuBackend::attention_head_backward(const AttentionShape &shape, const Sequ
         for (int64_t r = 0; r < rows; ++r) {
             const KeyRange seen = keys_of_row(shape, block + r);
             const float delta = kernels_.dot(hd, dout + at + r * q_width, out + at + r * q_width);
-            kernels_.softmax_row_backward(end - begin, seen.begin - begin, seen.end - begin, shape.scale,
-                                          shape.softcap, lse[(first + block + r) * shape.n_head + head], delta,
+            kernels_.softmax_row_backward(end - begin, seen.begin - begin, seen.end - begin, shape.scale, shape.softcap,
+                                          lse[(first + block + r) * shape.n_head + head], delta,
                                           scratch.scores + r * scratch.ld + begin,
                                           scratch.d_scores + r * scratch.ld + begin);
         }
         const float *p = scratch.scores + begin, *ds = scratch.d_scores + begin;
-        kernels_.gemm({rows, hd, end - begin, ds, scratch.ld, 1, keys.data + begin * keys.ld, keys.ld, dq + at,
-                       q_width, false});
+        kernels_.gemm(
+            {rows, hd, end - begin, ds, scratch.ld, 1, keys.data + begin * keys.ld, keys.ld, dq + at, q_width, false});
         kernels_.gemm({end - begin, hd, rows, ds, 1, scratch.ld, queries.data + block * queries.ld, queries.ld,
                        dk + begin * q_width, q_width, true});
         kernels_.gemm({end - begin, hd, rows, p, 1, scratch.ld, grads.data + block * grads.ld, grads.ld,

@@ -11,7 +11,7 @@
 namespace slm {
 
 class CpuBackend final : public Backend {
-   public:
+ public:
     CpuBackend(ThreadPool &pool, const Kernels &kernels);
 
     const Kernels &kernels() const { return kernels_; }
@@ -37,8 +37,8 @@ class CpuBackend final : public Backend {
     void attention(const AttentionShape &shape, const Sequences &seqs, const float *q, const float *k, const float *v,
                    float *out, float *lse, void *scratch) override;
     void attention_backward(const AttentionShape &shape, const Sequences &seqs, const float *q, const float *k,
-                            const float *v, const float *out, const float *lse, const float *dout, float *dq,
-                            float *dk, float *dv, void *scratch) override;
+                            const float *v, const float *out, const float *lse, const float *dout, float *dq, float *dk,
+                            float *dv, void *scratch) override;
     void glu(slm_activation activation, int64_t n, const float *gate, const float *up, float *y) override;
     void glu_backward(slm_activation activation, int64_t n, const float *dy, float *gate, float *up) override;
     void copy(int64_t n, const float *x, float *y) override;
@@ -55,7 +55,7 @@ class CpuBackend final : public Backend {
     void adamw(int64_t n, float gradient_scale, const slm_step_params &params, bool decay, const float *gradient,
                float *m, float *v, float *p) override;
 
-   private:
+ private:
     struct AttentionScratch;
 
     float *panel(int thread) const { return pack_.floats() + thread * kThreadFloats; }
@@ -74,10 +74,10 @@ class CpuBackend final : public Backend {
                                  const float *q, const float *k, const float *v, const float *out, const float *lse,
                                  const float *dout, float *dq, const AttentionScratch &scratch) const;
 
-    static constexpr int64_t kDepth = 1024;                        // k values packed at once
-    static constexpr int64_t kPanelFloats = kDepth * kPanel;       // 256 KiB: stays in L2
+    static constexpr int64_t kDepth = 1024;                   // k values packed at once
+    static constexpr int64_t kPanelFloats = kDepth * kPanel;  // 256 KiB: stays in L2
     static constexpr int64_t kThreadFloats = kPanelFloats + 16 * kDepth;
-    static constexpr int64_t kRowTile = 48;                        // rows of work handed out together
+    static constexpr int64_t kRowTile = 48;  // rows of work handed out together
 
     ThreadPool &pool_;
     const Kernels &kernels_;

@@ -67,9 +67,12 @@ const Kernels &select_kernels() {
                  wanted);
     }
     switch (chosen) {
-        case SLM_ISA_AVX512: return kernels_avx512();
-        case SLM_ISA_AVX2: return kernels_avx2();
-        default: return kernels_scalar();
+        case SLM_ISA_AVX512:
+            return kernels_avx512();
+        case SLM_ISA_AVX2:
+            return kernels_avx2();
+        default:
+            return kernels_scalar();
     }
 }
 

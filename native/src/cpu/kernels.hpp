@@ -40,12 +40,12 @@ struct Kernels {
     void (*glu)(slm_activation activation, int64_t n, const float *gate, const float *up, float *y);
     // dgate, dup overwrite gate, up
     void (*glu_backward)(slm_activation activation, int64_t n, const float *dy, float *gate, float *up);
-    void (*add)(int64_t n, const float *x, float *y);               // y += x
-    void (*scale)(int64_t n, float s, float *x);                    // x *= s
+    void (*add)(int64_t n, const float *x, float *y);                // y += x
+    void (*scale)(int64_t n, float s, float *x);                     // x *= s
     void (*scale_by)(int64_t n, float s, const float *x, float *y);  // y = s*x
     double (*sum_squares)(int64_t n, const float *x);
-    // s = scale * s, capped when cap > 0; entries outside [begin, end) become 0; returns log-sum-exp over [begin, end) and
-    // leaves exp(s - lse) in s[0, n).
+    // s = scale * s, capped when cap > 0; entries outside [begin, end) become 0; returns log-sum-exp over [begin, end)
+    // and leaves exp(s - lse) in s[0, n).
     float (*softmax_row)(int64_t n, int64_t begin, int64_t end, float scale, float cap, float *s);
     // s becomes the probabilities from the saved lse, dp becomes d loss / d (raw score).
     void (*softmax_row_backward)(int64_t n, int64_t begin, int64_t end, float scale, float cap, float lse, float delta,
@@ -65,8 +65,8 @@ const Kernels &kernels_scalar();
 const Kernels &kernels_avx2();
 const Kernels &kernels_avx512();
 
-uint32_t cpu_features();           // slm_cpu_feature bits that CPU and operating system offer
-const Kernels &select_kernels();   // the best that cpu_features() allows, lowered by SLM_ISA
+uint32_t cpu_features();          // slm_cpu_feature bits that CPU and operating system offer
+const Kernels &select_kernels();  // the best that cpu_features() allows, lowered by SLM_ISA
 void cpu_brand(char *out, int capacity);
 
 }  // namespace slm

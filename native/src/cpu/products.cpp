@@ -8,7 +8,9 @@ namespace slm {
 
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
 
 // Cuts panels x row tiles into contiguous shares; consecutive tiles of one panel come as one range, packed once.
 template <typename Body>
@@ -133,8 +135,8 @@ void CpuBackend::matmul(int64_t m, int64_t n, int64_t k, MatrixView a, MatrixVie
         const float *left = a.data + m0 * a.row_stride;
         float *out = c + m0 * ldc + column;
         if (b.column_stride == 1 && width % 16 == 0) {
-            kernels_.gemm({m1 - m0, width, k, left, a.row_stride, a.column_stride, b.data + column, b.row_stride, out,
-                           ldc, add});
+            kernels_.gemm(
+                {m1 - m0, width, k, left, a.row_stride, a.column_stride, b.data + column, b.row_stride, out, ldc, add});
             return;
         }
         bool sum = add;

@@ -18,7 +18,9 @@ static inline void for_vectors(int64_t n, const Body &body) {
     if (i < n) body(i, n - i);
 }
 
-static inline vf take(const float *p, int64_t count) { return count == kLanes ? load(p) : load_part(p, count); }
+static inline vf take(const float *p, int64_t count) {
+    return count == kLanes ? load(p) : load_part(p, count);
+}
 static inline void put(float *p, int64_t count, vf v) {
     if (count == kLanes)
         store(p, v);
@@ -41,7 +43,8 @@ static double sum_squares(int64_t n, const float *x) {
 
 static float rms_norm(int64_t n, float eps, const float *x, const float *g, float *y) {
     const float rstd = static_cast<float>(1.0 / std::sqrt(sum_squares(n, x) / static_cast<double>(n) + eps));
-    for_vectors(n, [&](int64_t i, int64_t count) { put(y + i, count, take(x + i, count) * rstd * take(g + i, count)); });
+    for_vectors(n,
+                [&](int64_t i, int64_t count) { put(y + i, count, take(x + i, count) * rstd * take(g + i, count)); });
     return rstd;
 }
 
@@ -67,7 +70,9 @@ static void rms_norm_weight_backward(int64_t n, float rstd, const float *x, cons
 constexpr float kGeluA = 0.797884560802865f;  // sqrt(2/pi)
 constexpr float kGeluB = 0.044715f;
 
-static inline vf gelu_inner(vf x) { return x * kGeluA * (1.0f + kGeluB * x * x); }
+static inline vf gelu_inner(vf x) {
+    return x * kGeluA * (1.0f + kGeluB * x * x);
+}
 
 static void glu(slm_activation activation, int64_t n, const float *gate, const float *up, float *y) {
     for_vectors(n, [&](int64_t i, int64_t count) {
@@ -104,7 +109,9 @@ static void scale_by(int64_t n, float s, const float *x, float *y) {
     for_vectors(n, [&](int64_t i, int64_t count) { put(y + i, count, take(x + i, count) * s); });
 }
 
-static void scale(int64_t n, float s, float *x) { scale_by(n, s, x, x); }
+static void scale(int64_t n, float s, float *x) {
+    scale_by(n, s, x, x);
+}
 
 static void softcap(int64_t n, float cap, float *x) {
     for_vectors(n, [&](int64_t i, int64_t count) { put(x + i, count, cap * tanh(take(x + i, count) / cap)); });
@@ -215,8 +222,7 @@ static void adamw(int64_t n, float gradient_scale, float decay, float step_size,
 
 static void dropout(int64_t n, uint64_t key, uint64_t first, float p, const float *x, float *y) {
     const float kept = 1.0f / (1.0f - p);
-    for (int64_t i = 0; i < n; ++i)
-        y[i] = random_unit(key, first + static_cast<uint64_t>(i)) < p ? 0.0f : x[i] * kept;
+    for (int64_t i = 0; i < n; ++i) y[i] = random_unit(key, first + static_cast<uint64_t>(i)) < p ? 0.0f : x[i] * kept;
 }
 
 }  // namespace

@@ -24,9 +24,15 @@ typedef float vf __attribute__((vector_size(kLanes * 4)));
 typedef int32_t vi __attribute__((vector_size(kLanes * 4)));
 typedef float vfu __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
 
-static inline vf load(const float *p) { return *reinterpret_cast<const vfu *>(p); }
-static inline void store(float *p, vf v) { *reinterpret_cast<vfu *>(p) = v; }
-static inline vf set1(float x) { return vf{} + x; }
+static inline vf load(const float *p) {
+    return *reinterpret_cast<const vfu *>(p);
+}
+static inline void store(float *p, vf v) {
+    *reinterpret_cast<vfu *>(p) = v;
+}
+static inline vf set1(float x) {
+    return vf{} + x;
+}
 
 // A fused multiply-add where the instruction set has one; elsewhere two roundings.
 static inline vf fma(vf a, vf b, vf c) {
@@ -39,8 +45,12 @@ static inline vf fma(vf a, vf b, vf c) {
 #endif
 }
 
-static inline vf max(vf a, vf b) { return a > b ? a : b; }
-static inline vf min(vf a, vf b) { return a < b ? a : b; }
+static inline vf max(vf a, vf b) {
+    return a > b ? a : b;
+}
+static inline vf min(vf a, vf b) {
+    return a < b ? a : b;
+}
 
 static inline vf sqrt(vf a) {
 #if defined(__AVX512F__)
@@ -76,10 +86,12 @@ static inline vf load_part(const float *p, int64_t n, float fill = 0.0f) {
     for (int i = 0; i < kLanes; ++i) x[i] = i < n ? p[i] : fill;
     return load(x);
 }
-static inline void store_part(float *p, int64_t n, vf v) { std::memcpy(p, &v, static_cast<size_t>(n) * sizeof(float)); }
+static inline void store_part(float *p, int64_t n, vf v) {
+    std::memcpy(p, &v, static_cast<size_t>(n) * sizeof(float));
+}
 
-// e^x within 2 units in the last place; 0 below -87.3, finite at the top. Range reduction by ln 2 in two parts, then the
-// Taylor polynomial to degree 7 on [-ln2/2, ln2/2].
+// e^x within 2 units in the last place; 0 below -87.3, finite at the top. Range reduction by ln 2 in two parts, then
+// the Taylor polynomial to degree 7 on [-ln2/2, ln2/2].
 static inline vf exp(vf x) {
     x = min(max(x, set1(-87.3365448f)), set1(88.3762589f));
     const vf shifter = set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to the nearest integer
@@ -100,7 +112,9 @@ static inline vf exp(vf x) {
     return p * scale;
 }
 
-static inline vf sigmoid(vf x) { return set1(1.0f) / (set1(1.0f) + exp(-x)); }
+static inline vf sigmoid(vf x) {
+    return set1(1.0f) / (set1(1.0f) + exp(-x));
+}
 
 // tanh(x) = 1 - 2 / (e^{2x} + 1); for |x| < 0.625 the odd Taylor-like polynomial keeps the relative error small.
 static inline vf tanh(vf x) {

@@ -32,7 +32,9 @@ Decoder::Decoder(const Model &model, const Method &method, int64_t max_positions
     logits_ = Buffer(static_cast<size_t>(logit_bytes()));
 }
 
-int64_t Decoder::logit_bytes() const { return logit_rows_ * model_.config().n_vocab * 4; }
+int64_t Decoder::logit_bytes() const {
+    return logit_rows_ * model_.config().n_vocab * 4;
+}
 
 // theta_i = scale * position * base^(-2i/n_rot) / factor_i (Su et al. 2021; factors: rope_freqs.weight of Llama 3)
 void Decoder::make_rope(RopeTable &table, Buffer &memory, double base, double scale, bool factors) {
@@ -55,7 +57,7 @@ void Decoder::make_rope(RopeTable &table, Buffer &memory, double base, double sc
 
 AttentionShape Decoder::attention_shape(int layer) const {
     const slm_model_params &c = model_.config();
-    return {c.n_head,          c.n_head_kv,           c.n_embd_head, model_.windowed(layer) ? c.sliding_window : 0,
+    return {c.n_head,          c.n_head_kv,         c.n_embd_head, model_.windowed(layer) ? c.sliding_window : 0,
             c.attention_scale, c.attn_logit_softcap};
 }
 
@@ -70,7 +72,9 @@ void Decoder::lay_out(Arena &arena, int64_t T, Keep keep, bool backward) {
         Layer &layer = layers_[static_cast<size_t>(il)];
         const Layer first = layers_[0];
         // A layer takes a buffer of its own, or shares layer 0's.
-        const auto take = [&](bool own, float *shared, int64_t n) { return own || il == 0 ? arena.take<float>(n) : shared; };
+        const auto take = [&](bool own, float *shared, int64_t n) {
+            return own || il == 0 ? arena.take<float>(n) : shared;
+        };
         layer.x = take(own_residual, first.x, T * d);
         layer.rstd_attn = take(own_attention, first.rstd_attn, T);
         layer.q = take(own_attention, first.q, T * n_q);
@@ -196,8 +200,8 @@ void Decoder::attention_part(const RunState &run, int il, const int32_t *positio
     method_.linear_forward(run, Site::QKV, il, scratch_.h, outs, layer.kept[0], scratch_.method);
     backend_.linear(T_, outs, 3);
     if (q_norm)
-        backend_.rms_norm(T_, c.n_head, hd, c.norm_rms_epsilon, layer.q_raw, vector(run, ROLE_ATTN_Q_NORM, il),
-                          layer.q, layer.rstd_q);
+        backend_.rms_norm(T_, c.n_head, hd, c.norm_rms_epsilon, layer.q_raw, vector(run, ROLE_ATTN_Q_NORM, il), layer.q,
+                          layer.rstd_q);
     if (k_norm)
         backend_.rms_norm(T_, c.n_head_kv, hd, c.norm_rms_epsilon, layer.k_raw, vector(run, ROLE_ATTN_K_NORM, il),
                           layer.k, layer.rstd_k);

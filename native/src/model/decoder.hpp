@@ -20,7 +20,7 @@ enum class Keep {
 };
 
 class Decoder {
-   public:
+ public:
     // max_positions: rope tables reach this far.
     Decoder(const Model &model, const Method &method, int64_t max_positions, int64_t logit_rows);
 
@@ -39,27 +39,27 @@ class Decoder {
     void backward(const RunState &run, const int32_t *tokens, const int32_t *positions,
                   const std::atomic<bool> &cancel);
 
-   private:
+ private:
     // Values of one layer, shapes in rows of T. n_q = n_head*head_dim, n_kv = n_head_kv*head_dim.
     struct Layer {
-        float *x;            // [T, n_embd] input
-        float *rstd_attn;    // [T]
-        float *q, *k, *v;    // [T, n_q], [T, n_kv], [T, n_kv], after rope
+        float *x;                                // [T, n_embd] input
+        float *rstd_attn;                        // [T]
+        float *q, *k, *v;                        // [T, n_q], [T, n_kv], [T, n_kv], after rope
         float *q_raw, *k_raw, *rstd_q, *rstd_k;  // before q/k norms, where the model has them
-        float *att, *lse;    // [T, n_q], [T, n_head]
+        float *att, *lse;                        // [T, n_q], [T, n_head]
         float *att_raw, *rstd_att_post;          // before the post norm, where the model has one
-        float *x_mid;        // [T, n_embd] after attention
-        float *rstd_ffn;     // [T]
-        float *gate, *up;    // [T, n_ff]
+        float *x_mid;                            // [T, n_embd] after attention
+        float *rstd_ffn;                         // [T]
+        float *gate, *up;                        // [T, n_ff]
         float *ffn_raw, *rstd_ffn_post;
-        float *kept[kSites]; // of the method
+        float *kept[kSites];  // of the method
     };
     struct Scratch {
-        float *h;            // [T, n_embd] normed input
-        float *act;          // [T, n_ff]
-        float *residual;     // [T, n_embd], where post norms need it
-        float *dx, *dh;      // [T, n_embd]
-        float *dact;         // [T, n_ff]
+        float *h;         // [T, n_embd] normed input
+        float *act;       // [T, n_ff]
+        float *residual;  // [T, n_embd], where post norms need it
+        float *dx, *dh;   // [T, n_embd]
+        float *dact;      // [T, n_ff]
         float *dq, *dk, *dv, *datt;
         void *attention;
         float *method;

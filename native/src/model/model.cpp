@@ -41,24 +41,36 @@ struct Shape {
 };
 
 Shape expected_shape(const slm_model_params &c, Role role) {
-    const int64_t q = static_cast<int64_t>(c.n_head) * c.n_embd_head, kv = static_cast<int64_t>(c.n_head_kv) * c.n_embd_head;
+    const int64_t q = static_cast<int64_t>(c.n_head) * c.n_embd_head,
+                  kv = static_cast<int64_t>(c.n_head_kv) * c.n_embd_head;
     switch (role) {
-        case ROLE_ATTN_Q: return {c.n_embd, q};
+        case ROLE_ATTN_Q:
+            return {c.n_embd, q};
         case ROLE_ATTN_K:
-        case ROLE_ATTN_V: return {c.n_embd, kv};
-        case ROLE_ATTN_Q_BIAS: return {q, 1};
+        case ROLE_ATTN_V:
+            return {c.n_embd, kv};
+        case ROLE_ATTN_Q_BIAS:
+            return {q, 1};
         case ROLE_ATTN_K_BIAS:
-        case ROLE_ATTN_V_BIAS: return {kv, 1};
+        case ROLE_ATTN_V_BIAS:
+            return {kv, 1};
         case ROLE_ATTN_Q_NORM:
-        case ROLE_ATTN_K_NORM: return {c.n_embd_head, 1};
-        case ROLE_ATTN_OUTPUT: return {q, c.n_embd};
+        case ROLE_ATTN_K_NORM:
+            return {c.n_embd_head, 1};
+        case ROLE_ATTN_OUTPUT:
+            return {q, c.n_embd};
         case ROLE_FFN_GATE:
-        case ROLE_FFN_UP: return {c.n_embd, c.n_ff};
-        case ROLE_FFN_DOWN: return {c.n_ff, c.n_embd};
+        case ROLE_FFN_UP:
+            return {c.n_embd, c.n_ff};
+        case ROLE_FFN_DOWN:
+            return {c.n_ff, c.n_embd};
         case ROLE_TOKEN_EMBD:
-        case ROLE_OUTPUT: return {c.n_embd, c.n_vocab};
-        case ROLE_ROPE_FREQS: return {c.n_rot / 2, 1};
-        default: return {c.n_embd, 1};
+        case ROLE_OUTPUT:
+            return {c.n_embd, c.n_vocab};
+        case ROLE_ROPE_FREQS:
+            return {c.n_rot / 2, 1};
+        default:
+            return {c.n_embd, 1};
     }
 }
 
@@ -81,9 +93,9 @@ void Model::check_config() const {
     const struct {
         const char *name;
         int64_t value;
-    } sizes[] = {{"n_layer", c.n_layer}, {"n_embd", c.n_embd},           {"n_head", c.n_head},
-                 {"n_head_kv", c.n_head_kv}, {"n_embd_head", c.n_embd_head}, {"n_ff", c.n_ff},
-                 {"n_vocab", c.n_vocab}, {"n_rot", c.n_rot}};
+    } sizes[] = {
+        {"n_layer", c.n_layer},         {"n_embd", c.n_embd}, {"n_head", c.n_head},   {"n_head_kv", c.n_head_kv},
+        {"n_embd_head", c.n_embd_head}, {"n_ff", c.n_ff},     {"n_vocab", c.n_vocab}, {"n_rot", c.n_rot}};
     for (const auto &size : sizes)
         if (size.value < 1)
             fail(SLM_STATUS_INVALID_ARGUMENT, "%s is %lld, expected at least 1", size.name,

@@ -50,14 +50,14 @@ struct ModelTensor {
 };
 
 class Runtime {
-   public:
+ public:
     Runtime(int n_threads, const Kernels &kernels) : pool(n_threads), backend(pool, kernels) {}
     ThreadPool pool;
     CpuBackend backend;
 };
 
 class Model {
-   public:
+ public:
     Model(std::shared_ptr<Runtime> runtime, const slm_model_params &params, const slm_tensor *tensors,
           int64_t n_tensors);
 
@@ -80,7 +80,7 @@ class Model {
     uint64_t weight_bytes() const { return weight_bytes_; }
     bool windowed(int layer) const;
 
-   private:
+ private:
     void check_config() const;
     void bind(const slm_tensor &source);
     void check_tensor(Role role, int layer) const;

@@ -1,5 +1,5 @@
-// The operations a step is written in. A backend (CPU now, CUDA later) implements them; no operation knows who calls it,
-// none allocates. Matrices are row-major f32; T counts token rows.
+// The operations a step is written in. A backend (CPU now, CUDA later) implements them; no operation knows who calls
+// it, none allocates. Matrices are row-major f32; T counts token rows.
 #pragma once
 
 #include <cstdint>
@@ -70,7 +70,7 @@ struct RopeTable {
 };
 
 class Backend {
-   public:
+ public:
     virtual ~Backend() = default;
 
     virtual bool supports(const Weight &w) const = 0;
@@ -120,8 +120,8 @@ class Backend {
     virtual void glu_backward(slm_activation activation, int64_t n, const float *dy, float *gate, float *up) = 0;
 
     virtual void copy(int64_t n, const float *x, float *y) = 0;
-    virtual void add(int64_t n, const float *x, float *y) = 0;     // y += x
-    virtual void scale(int64_t n, float s, float *x) = 0;          // x *= s
+    virtual void add(int64_t n, const float *x, float *y) = 0;  // y += x
+    virtual void scale(int64_t n, float s, float *x) = 0;       // x *= s
     virtual void gather_rows(int64_t R, int64_t n, const int64_t *rows, const float *x, float *y) = 0;
     virtual void scatter_rows(int64_t R, int64_t n, const int64_t *rows, const float *x, float *y) = 0;  // y[rows] = x
     virtual void softcap(int64_t n, float cap, float *x) = 0;
@@ -135,7 +135,8 @@ class Backend {
                                bool gradient, double *loss) = 0;
 
     virtual double sum_squares(int64_t n, const float *x) = 0;
-    // Loshchilov & Hutter 2019, algorithm 2, in torch's order of operations; gradients are multiplied by gradient_scale.
+    // Loshchilov & Hutter 2019, algorithm 2, in torch's order of operations; gradients are multiplied by
+    // gradient_scale.
     virtual void adamw(int64_t n, float gradient_scale, const slm_step_params &params, bool decay,
                        const float *gradient, float *m, float *v, float *p) = 0;
 };

@@ -9,7 +9,7 @@ namespace slm {
 namespace {
 
 class Full final : public Method {
-   public:
+ public:
     explicit Full(const Model &model)
         : Method(model), f32_(*find_quant_type(0)), offsets_(static_cast<size_t>(model.tensor_count()), -1) {
         for (int64_t i = 0; i < model.tensor_count(); ++i) {
@@ -57,7 +57,7 @@ class Full final : public Method {
     }
     bool trains_input() const override { return true; }
 
-   private:
+ private:
     int64_t offset(int64_t tensor) const { return offsets_[static_cast<size_t>(tensor)]; }
 
     QuantType f32_;

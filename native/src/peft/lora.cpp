@@ -11,10 +11,10 @@ namespace slm {
 namespace {
 
 struct Target {
-    int linear;       // index within the site
+    int linear;  // index within the site
     int64_t n_out;
-    uint64_t key;     // of its dropout
-    int64_t a, b;     // offsets in the parameter block: A [r, n_in], B [n_out, r]
+    uint64_t key;  // of its dropout
+    int64_t a, b;  // offsets in the parameter block: A [r, n_in], B [n_out, r]
 };
 
 struct SiteTargets {
@@ -23,7 +23,7 @@ struct SiteTargets {
 };
 
 class Lora final : public Method {
-   public:
+ public:
     Lora(const Model &model, const slm_adapter_params &params);
 
     void initialize(float *parameters) const override;
@@ -37,7 +37,7 @@ class Lora final : public Method {
                                float *scratch) const override;
     void merge(const float *parameters, int64_t tensor, float *w) const override;
 
-   private:
+ private:
     const SiteTargets &at(Site site, int layer) const {
         return sites_[static_cast<size_t>(layer * kSites + static_cast<int>(site))];
     }
@@ -131,8 +131,8 @@ void Lora::linear_forward(const RunState &run, Site site, int layer, const float
     for (size_t i = 0; i < own.targets.size(); ++i) {
         const Target &target = own.targets[i];
         LinearOutput &out = outputs[target.linear];
-        out.terms[out.n_terms++] = {kept + static_cast<int64_t>(i) * rank_, R,
-                                    {&f32_, run.parameters + target.b, target.n_out, rank_}};
+        out.terms[out.n_terms++] = {
+            kept + static_cast<int64_t>(i) * rank_, R, {&f32_, run.parameters + target.b, target.n_out, rank_}};
     }
 }
 

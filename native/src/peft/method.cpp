@@ -10,7 +10,7 @@ constexpr Linear kGateUp[] = {Linear::GATE, Linear::UP};
 constexpr Linear kDown[] = {Linear::DOWN};
 
 class Frozen final : public Method {
-   public:
+ public:
     using Method::Method;
     void initialize(float *) const override {}
     void merge(const float *, int64_t, float *) const override {}
@@ -26,10 +26,14 @@ Role role_of(Linear linear) {
 
 SiteLinears linears_of(Site site) {
     switch (site) {
-        case Site::QKV: return {kQkv, 3};
-        case Site::OUTPUT: return {kOutput, 1};
-        case Site::GATE_UP: return {kGateUp, 2};
-        default: return {kDown, 1};
+        case Site::QKV:
+            return {kQkv, 3};
+        case Site::OUTPUT:
+            return {kOutput, 1};
+        case Site::GATE_UP:
+            return {kGateUp, 2};
+        default:
+            return {kDown, 1};
     }
 }
 
@@ -42,12 +46,16 @@ int64_t Method::add_trainable(std::string name, int64_t columns, int64_t rows, i
     return offset;
 }
 
-std::unique_ptr<Method> make_frozen(const Model &model) { return std::make_unique<Frozen>(model); }
+std::unique_ptr<Method> make_frozen(const Model &model) {
+    return std::make_unique<Frozen>(model);
+}
 
 std::unique_ptr<Method> make_method(const Model &model, const slm_adapter_params &params) {
     switch (params.method) {
-        case SLM_METHOD_LORA: return make_lora(model, params);
-        case SLM_METHOD_FULL: return make_full(model, params);
+        case SLM_METHOD_LORA:
+            return make_lora(model, params);
+        case SLM_METHOD_FULL:
+            return make_full(model, params);
         default:
             fail(SLM_STATUS_UNSUPPORTED, "method number %u is unknown, expected %d (lora) or %d (full)", params.method,
                  SLM_METHOD_LORA, SLM_METHOD_FULL);

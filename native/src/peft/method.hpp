@@ -1,5 +1,5 @@
-// What a training method may do to a model. The decoder calls these hooks at named sites; a method overrides the ones it
-// uses and inherits no-ops. Adding a method: one file here and its row in method.cpp.
+// What a training method may do to a model. The decoder calls these hooks at named sites; a method overrides the ones
+// it uses and inherits no-ops. Adding a method: one file here and its row in method.cpp.
 #pragma once
 
 #include <memory>
@@ -46,7 +46,7 @@ struct RunState {
 };
 
 class Method {
-   public:
+ public:
     explicit Method(const Model &model) : model_(model) {}
     virtual ~Method() = default;
 
@@ -56,7 +56,9 @@ class Method {
     virtual void initialize(float *parameters) const = 0;
 
     // The weight to compute with: the file's, or a method's own copy.
-    virtual Weight weight(const float * /*parameters*/, int64_t tensor) const { return model_.tensor_at(tensor).weight; }
+    virtual Weight weight(const float * /*parameters*/, int64_t tensor) const {
+        return model_.tensor_at(tensor).weight;
+    }
     // Where the gradient of a base tensor is summed; nullptr: frozen.
     virtual float *weight_gradient(float * /*gradients*/, int64_t /*tensor*/) const { return nullptr; }
 
@@ -68,9 +70,8 @@ class Method {
     virtual void linear_forward(const RunState &, Site, int /*layer*/, const float * /*x*/, LinearOutput * /*outputs*/,
                                 float * /*kept*/, float * /*scratch*/) const {}
     // Sums the site's gradients from dy[i]; may append terms towards dx, and returns how many there are then.
-    virtual int linear_backward(const RunState &, Site, int /*layer*/, const float * /*x*/,
-                                const float *const * /*dy*/, LinearGradTerm * /*terms*/, int n_terms,
-                                float * /*kept*/, float * /*scratch*/) const {
+    virtual int linear_backward(const RunState &, Site, int /*layer*/, const float * /*x*/, const float *const * /*dy*/,
+                                LinearGradTerm * /*terms*/, int n_terms, float * /*kept*/, float * /*scratch*/) const {
         return n_terms;
     }
     // Adds what a term cannot express to dx, after the terms were applied.
@@ -82,7 +83,7 @@ class Method {
     // Whether anything at or below layer 0's first norm learns (else the last input gradient is not needed).
     virtual bool trains_input() const { return false; }
 
-   protected:
+ protected:
     int64_t add_trainable(std::string name, int64_t columns, int64_t rows, int n_dims, bool norm_or_bias);
 
     const Model &model_;

@@ -21,7 +21,9 @@ slm_context_params checked(slm_context_params params) {
 }
 
 // Up to this many rows everything is kept; up to micro_batch_tokens gate and up are computed twice.
-int64_t fill_tokens(const slm_context_params &params) { return std::max(1, params.micro_batch_tokens / 2); }
+int64_t fill_tokens(const slm_context_params &params) {
+    return std::max(1, params.micro_batch_tokens / 2);
+}
 
 size_t work_bytes(Decoder &decoder, const slm_context_params &params) {
     size_t most = 0;
@@ -61,7 +63,8 @@ Context::Context(std::shared_ptr<Model> model, std::shared_ptr<Adapter> adapter,
       adapter_(std::move(adapter)),
       frozen_(adapter_ ? nullptr : make_frozen(*model_)),
       params_(checked(params)),
-      decoder_(*model_, method(), std::max(params_.max_sequence_tokens, params_.micro_batch_tokens), params_.logit_rows) {
+      decoder_(*model_, method(), std::max(params_.max_sequence_tokens, params_.micro_batch_tokens),
+               params_.logit_rows) {
     if (params_.training && !adapter_)
         fail(SLM_STATUS_INVALID_ARGUMENT, "a training context needs an adapter, none was given");
     work_ = Buffer(work_bytes(decoder_, params_));
@@ -131,8 +134,8 @@ void Context::check_batch(const slm_batch &batch) const {
             fail(SLM_STATUS_INVALID_ARGUMENT, "token %d at row %lld is outside the vocabulary of %d", batch.tokens[t],
                  static_cast<long long>(t), vocab);
         if (batch.targets != nullptr && (batch.targets[t] < -1 || batch.targets[t] >= vocab))
-            fail(SLM_STATUS_INVALID_ARGUMENT, "target %d at row %lld is outside the vocabulary of %d",
-                 batch.targets[t], static_cast<long long>(t), vocab);
+            fail(SLM_STATUS_INVALID_ARGUMENT, "target %d at row %lld is outside the vocabulary of %d", batch.targets[t],
+                 static_cast<long long>(t), vocab);
         if (batch.positions != nullptr && (batch.positions[t] < 0 || batch.positions[t] >= longest))
             fail(SLM_STATUS_INVALID_ARGUMENT, "position %d at row %lld is outside [0, %lld)", batch.positions[t],
                  static_cast<long long>(t), static_cast<long long>(longest));
@@ -178,7 +181,8 @@ void Context::run_losses(const slm_batch &batch, bool training, double *losses, 
         for (; row < rows_.size() && rows_[row] < batch.offsets[s + 1]; ++row, ++n_targets[s])
             losses[s] += row_losses_[row];
         if (!std::isfinite(losses[s]))
-            fail(SLM_STATUS_NONFINITE, "the loss of sequence %lld of the batch is not finite; look at its row and at the weights",
+            fail(SLM_STATUS_NONFINITE,
+                 "the loss of sequence %lld of the batch is not finite; look at its row and at the weights",
                  static_cast<long long>(s));
     }
     if (training) decoder_.backward(run, batch.tokens, positions_.data(), cancel_);

@@ -12,20 +12,20 @@ namespace slm {
 
 // An adapter: a method, and the parameter block it reads.
 class Adapter {
-   public:
+ public:
     Adapter(std::shared_ptr<Model> model, const slm_adapter_params &params);
     const std::shared_ptr<Model> &model() const { return model_; }
     const Method &method() const { return *method_; }
     float *parameters() const { return parameters_.floats(); }
 
-   private:
+ private:
     std::shared_ptr<Model> model_;
     std::unique_ptr<Method> method_;
     Buffer parameters_;
 };
 
 class Context {
-   public:
+ public:
     // adapter may be null when params.training is 0.
     Context(std::shared_ptr<Model> model, std::shared_ptr<Adapter> adapter, const slm_context_params &params);
     static void plan(const Model &model, const Adapter *adapter, const slm_context_params &params, slm_plan &out);
@@ -38,7 +38,7 @@ class Context {
     int64_t n_values() const { return method().n_values(); }
     void cancel(bool on) { cancel_.store(on); }
 
-   private:
+ private:
     const Method &method() const { return adapter_ ? adapter_->method() : *frozen_; }
     Keep keep_for(int64_t T) const;
     void check_batch(const slm_batch &batch) const;
