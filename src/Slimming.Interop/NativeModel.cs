@@ -5,10 +5,18 @@ namespace Slimming.Interop;
 /// <summary>Constant base weights and the decoder that they make.</summary>
 public sealed unsafe class NativeModel : NativeObject
 {
+    private readonly IDisposable? _dataOwner;
+
     /// <param name="runtime">Kept while the model lives.</param>
     /// <param name="parameters">The decoder.</param>
     /// <param name="tensors">Their data is borrowed and must outlive the model.</param>
-    public NativeModel(NativeRuntime runtime, in ModelParams parameters, IReadOnlyList<NativeTensor> tensors)
+    /// <param name="dataOwner">Disposed when the model is freed, that is after its last adapter and context.</param>
+    public NativeModel(
+        NativeRuntime runtime,
+        in ModelParams parameters,
+        IReadOnlyList<NativeTensor> tensors,
+        IDisposable? dataOwner = null
+    )
     {
         Parameters = parameters;
         using var parent = new Lease(runtime);
@@ -37,11 +45,16 @@ public sealed unsafe class NativeModel : NativeObject
             );
         }
         Adopt((nint)created, runtime);
+        _dataOwner = dataOwner;
     }
 
     public ModelParams Parameters { get; }
 
-    private protected override void Free(nint pointer) => SlimmingNative.slm_model_free((slm_model*)pointer);
+    private protected override void Free(nint pointer)
+    {
+        SlimmingNative.slm_model_free((slm_model*)pointer);
+        _dataOwner?.Dispose();
+    }
 
     private static slm_tensor ToNative(in NativeTensor tensor, Utf8Text texts)
     {
