@@ -6,6 +6,7 @@ var target = Argument("target", "Default");
 #load "scripts/cake/build.cake"
 #load "scripts/cake/test.cake"
 #load "scripts/cake/format.cake"
+#load "scripts/cake/demo.cake"
 
 Task("Default").Description("The same as Build.").IsDependentOn("Build");
 
