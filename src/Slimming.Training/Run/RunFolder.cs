@@ -1,0 +1,102 @@
+using Slimming.Gguf;
+
+namespace Slimming.Training;
+
+/// <summary>The folder that a run fills; one process holds it at a time.</summary>
+internal sealed class RunFolder : IDisposable
+{
+    public const string RecordName = "run.json";
+    public const string MetricsName = "metrics.jsonl";
+    public const string DoneName = "DONE";
+    private const string CheckpointsName = "checkpoints";
+    private static readonly string[] Outputs =
+    ["adapter.gguf", "adapter-best.gguf", "model.gguf", "model-best.gguf"];
+
+    private RunLock? _lock;
+
+    private RunFolder(string path, bool resuming)
+    {
+        Path = path;
+        Resuming = resuming;
+        Checkpoints = new CheckpointStore(System.IO.Path.Combine(path, CheckpointsName));
+    }
+
+    public string Path { get; }
+
+    /// <summary>Whether there is a run of the same folder to go on with.</summary>
+    public bool Resuming { get; }
+
+    public CheckpointStore Checkpoints { get; }
+
+    public string Record => In(RecordName);
+
+    public string Metrics => In(MetricsName);
+
+    public bool IsDone => File.Exists(In(DoneName));
+
+    public string Output(TrainOptions options) => In(options.IsFull ? "model.gguf" : "adapter.gguf");
+
+    public string BestOutput(TrainOptions options) => In(options.IsFull ? "model-best.gguf" : "adapter-best.gguf");
+
+    /// <summary>Checks the place before any work is done; creates nothing.</summary>
+    /// <exception cref="SlimmingException">Exit code 3: it holds something, or another process has it.</exception>
+    public static RunFolder Claim(TrainOptions options)
+    {
+        var path = System.IO.Path.GetFullPath(options.Out);
+        if (File.Exists(path))
+        {
+            throw new SlimmingException(ExitCode.Refused, $"--out {options.Out}: expected a folder, found a file");
+        }
+        var exists = Directory.Exists(path);
+        RunFolder folder = new(path, options.Resume && File.Exists(System.IO.Path.Combine(path, RecordName)));
+        // The name of a lock alone is what a crash leaves.
+        var filled = exists && Directory.EnumerateFileSystemEntries(path).Any(entry => !entry.EndsWith("/" + RunLock.FileName, StringComparison.Ordinal));
+        if (filled && !options.Force && !folder.Resuming)
+        {
+            throw new SlimmingException(
+                ExitCode.Refused,
+                options.Resume
+                    ? $"--out {options.Out} holds files but no {RecordName}: nothing to resume; give another folder"
+                    : $"--out {options.Out} is not empty; --resume goes on with its run, --force replaces it"
+            );
+        }
+        if (filled)
+        {
+            folder._lock = RunLock.Take(path);
+        }
+        return folder;
+    }
+
+    /// <summary>Makes the folder ours: creates it, clears the run that <c>--force</c> replaces.</summary>
+    public void Begin()
+    {
+        try
+        {
+            Directory.CreateDirectory(Path);
+            _lock ??= RunLock.Take(Path);
+            if (Resuming)
+            {
+                return;
+            }
+            foreach (var name in Outputs.Concat([RecordName, MetricsName, DoneName]))
+            {
+                File.Delete(In(name));
+            }
+            if (Directory.Exists(In(CheckpointsName)))
+            {
+                Directory.Delete(In(CheckpointsName), recursive: true);
+            }
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new SlimmingException(ExitCode.Failed, $"--out: cannot write {Path}: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>The last act of a run.</summary>
+    public void MarkDone() => Durable.WriteAtomically(In(DoneName), _ => { });
+
+    public void Dispose() => _lock?.Dispose();
+
+    private string In(string name) => System.IO.Path.Combine(Path, name);
+}
