@@ -41,9 +41,6 @@ public sealed class StepPlanner
         return _cached;
     }
 
-    /// <summary>Key of a sample's random draws: unique for each epoch and sample.</summary>
-    public static ulong SampleKey(int epoch, int sample) => ((ulong)(uint)epoch << 32) | (uint)sample;
-
     /// <summary>Rows fill differently in each order, so packed and shuffled epochs are counted one by one.</summary>
     private int CountSteps(double epochs, bool differ)
     {

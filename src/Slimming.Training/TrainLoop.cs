@@ -71,7 +71,7 @@ internal sealed class TrainLoop(
         var clock = Stopwatch.StartNew();
         var steps = _planner.Epoch(state.Epoch);
         var samples = steps[state.StepInEpoch];
-        var keys = samples.Select(sample => StepPlanner.SampleKey(state.Epoch, sample)).ToArray();
+        var keys = samples.Select(sample => BatchPlanner.SampleKey(state.Epoch, sample)).ToArray();
         var number = state.Step + 1;
         var sums = Sum(samples.Select(sample => data.Train[sample]).ToArray(), keys, context.Accumulate, number);
         var lr = _schedule.At(state.Step);
@@ -106,8 +106,7 @@ internal sealed class TrainLoop(
     private TrainState EvaluateIfDue(TrainState state, CancellationToken token)
     {
         var step = state.Step;
-        var due =
-            step == 0 || step == _planner.TotalSteps || (options.EvalEvery > 0 && step % options.EvalEvery == 0);
+        var due = step == 0 || step == _planner.TotalSteps || (options.EvalEvery > 0 && step % options.EvalEvery == 0);
         if (data.Eval.Count == 0 || !due || state.LastEvalStep == step)
         {
             return state;

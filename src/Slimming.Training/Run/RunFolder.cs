@@ -9,8 +9,7 @@ internal sealed class RunFolder : IDisposable
     public const string MetricsName = "metrics.jsonl";
     public const string DoneName = "DONE";
     private const string CheckpointsName = "checkpoints";
-    private static readonly string[] Outputs =
-    ["adapter.gguf", "adapter-best.gguf", "model.gguf", "model-best.gguf"];
+    private static readonly string[] Outputs = ["adapter.gguf", "adapter-best.gguf", "model.gguf", "model-best.gguf"];
 
     private RunLock? _lock;
 
@@ -50,7 +49,11 @@ internal sealed class RunFolder : IDisposable
         var exists = Directory.Exists(path);
         RunFolder folder = new(path, options.Resume && File.Exists(System.IO.Path.Combine(path, RecordName)));
         // The name of a lock alone is what a crash leaves.
-        var filled = exists && Directory.EnumerateFileSystemEntries(path).Any(entry => !entry.EndsWith("/" + RunLock.FileName, StringComparison.Ordinal));
+        var filled =
+            exists
+            && Directory
+                .EnumerateFileSystemEntries(path)
+                .Any(entry => !entry.EndsWith("/" + RunLock.FileName, StringComparison.Ordinal));
         if (filled && !options.Force && !folder.Resuming)
         {
             throw new SlimmingException(

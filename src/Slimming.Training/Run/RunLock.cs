@@ -43,6 +43,16 @@ internal sealed partial class RunLock : IDisposable
         }
     }
 
+    /// <summary>The process id in a folder's lock file.</summary>
+    public static string OwnerOf(string folder)
+    {
+        var path = Path.Combine(folder, FileName);
+        using var handle = OperatingSystem.IsWindows()
+            ? File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete)
+            : OpenUnix(path);
+        return Read(handle);
+    }
+
     private static RunLock? TryTake(string folder, string path)
     {
         var pid = Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
@@ -101,8 +111,8 @@ internal sealed partial class RunLock : IDisposable
         }
         catch (IOException) when (File.Exists(path))
         {
-            using var reader = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-            throw Held(Path.GetDirectoryName(path)!, Read(reader));
+            var folder = Path.GetDirectoryName(path)!;
+            throw Held(folder, OwnerOf(folder));
         }
     }
 

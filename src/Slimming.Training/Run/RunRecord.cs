@@ -60,8 +60,8 @@ public sealed record RunRecord
     public static (string Version, string Commit) Build()
     {
         var text =
-            typeof(RunRecord).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()
-                ?.InformationalVersion ?? "";
+            typeof(RunRecord).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion
+            ?? "";
         var parts = text.Split('+', 2);
         return (parts[0], parts.Length > 1 ? parts[1] : "");
     }
@@ -79,7 +79,8 @@ public sealed record RunRecord
             return JsonSerializer.Deserialize<RunRecord>(File.ReadAllBytes(path), JsonOptions)
                 ?? throw new JsonException("empty");
         }
-        catch (Exception exception) when (exception is JsonException or FileNotFoundException or DirectoryNotFoundException)
+        catch (Exception exception)
+            when (exception is JsonException or FileNotFoundException or DirectoryNotFoundException)
         {
             throw new SlimmingException(
                 ExitCode.Usage,
