@@ -1,0 +1,49 @@
+using System.Runtime.InteropServices;
+using Slimming.Gguf;
+using Slimming.Interop;
+using Slimming.Training.Models;
+
+namespace Slimming.Training.Export;
+
+/// <summary>The whole model of a full-parameter run: the base's metadata with its trained tensors in F32.</summary>
+public static class ModelFile
+{
+    private const string FileType = "general.file_type";
+
+    public static void Write(string path, BaseModel model, NativeAdapter adapter, bool overwrite = false)
+    {
+        var metadata = model.File.Metadata.Clone();
+        metadata.Set(FileType, GgufValue.Of(0u));
+        using var writer = new GgufWriter(path, metadata, overwrite, model.File.Version);
+        foreach (var tensor in model.File.Tensors)
+        {
+            if (adapter.Find(tensor.Name) != null)
+            {
+                writer.AddTensor(tensor.Name, GgmlType.F32, tensor.Shape);
+            }
+            else
+            {
+                writer.AddTensor(tensor.Name, tensor.Type, tensor.Shape, tensor.ByteCount);
+            }
+        }
+        foreach (var tensor in model.File.Tensors)
+        {
+            if (adapter.Find(tensor.Name) is { } trainable)
+            {
+                writer.Write(tensor.Name, MemoryMarshal.AsBytes(adapter.ValuesOf(trainable)));
+            }
+            else
+            {
+                TensorCopy.Write(writer, model.File, tensor);
+            }
+        }
+        writer.Complete();
+    }
+
+    /// <summary>Copies the trained tensors of such a file back into an adapter of its base.</summary>
+    public static void Load(string path, NativeAdapter adapter)
+    {
+        using var file = GgufFile.Open(path);
+        TensorCopy.Read(file, adapter);
+    }
+}
