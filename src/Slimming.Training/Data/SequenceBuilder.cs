@@ -117,9 +117,7 @@ internal sealed class SequenceBuilder
         {
             var ids =
                 tokens.Count == 0 ? WithBos(_tokenizer.Tokenize(span.Text, parseSpecial: true)) : Continue(span.Text);
-            // What a template prints after the end of a turn is never generated, so it is not learnt either.
-            var last = Array.FindLastIndex(ids, _tokenizer.IsEndOfGeneration);
-            var learnt = span.IsAnswer ? (last < 0 ? ids.Length : last + 1) : 0;
+            var learnt = span.IsAnswer ? LearntTokens(ids) : 0;
             for (var i = 0; i < ids.Length; i++)
             {
                 tokens.Add(ids[i]);
@@ -127,6 +125,31 @@ internal sealed class SequenceBuilder
             }
         }
         return new Sequence([.. tokens], [.. inLoss]);
+    }
+
+    /// <summary>
+    /// Tokens of an answer up to and with its end of turn. What a template prints after that (a line feed, a closing
+    /// eos) is never generated, so it is not learnt either.
+    /// </summary>
+    private int LearntTokens(int[] ids)
+    {
+        var end = Array.FindLastIndex(ids, _tokenizer.IsEndOfGeneration);
+        if (end < 0)
+        {
+            return ids.Length;
+        }
+        for (var i = end - 1; i >= 0; i--)
+        {
+            if (_tokenizer.IsEndOfGeneration(ids[i]))
+            {
+                end = i;
+            }
+            else if (!_tokenizer.TokenBytes(ids[i]).All(b => b is (byte)' ' or (byte)'\n'))
+            {
+                break;
+            }
+        }
+        return end + 1;
     }
 
     /// <summary>Tokens of a text that goes on after another: no blank is put before it.</summary>

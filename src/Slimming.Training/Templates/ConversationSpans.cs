@@ -13,6 +13,7 @@ internal sealed class ConversationSpans(ChatTemplate template, ITokenizer tokeni
 {
     private const string ProbeA = "\uE000";
     private const string ProbeB = "\uE001";
+    private readonly Lazy<bool> _promptsForAnswer = new(() => PromptsForAnswer(template));
 
     /// <summary>Spans whose texts join to the whole rendering.</summary>
     /// <exception cref="TemplateRefusedException">The template does not accept the conversation.</exception>
@@ -80,7 +81,29 @@ internal sealed class ConversationSpans(ChatTemplate template, ITokenizer tokeni
             var eos = tokenizer.TokenText(tokenizer.Eos);
             after = after.EndsWith(eos, StringComparison.Ordinal) ? after[..^eos.Length] : after;
         }
-        return whole.StartsWith(after, StringComparison.Ordinal) ? (before.Length, after.Length) : null;
+        if (!whole.StartsWith(after, StringComparison.Ordinal))
+        {
+            return null;
+        }
+        return (
+            _promptsForAnswer.Value ? before.Length : AfterHeader(messages, turn, whole, before.Length),
+            after.Length
+        );
+    }
+
+    /// <summary>Whether add_generation_prompt makes a difference; without it nobody says where the role's name ends.</summary>
+    private static bool PromptsForAnswer(ChatTemplate template)
+    {
+        ChatMessage[] question = [new("user", "a")];
+        return template.Render(question, addGenerationPrompt: true)
+            != template.Render(question, addGenerationPrompt: false);
+    }
+
+    /// <summary>Skips a role's name before the answer; a mere blank there belongs to the answer (llama-2).</summary>
+    private int AfterHeader(IReadOnlyList<ChatMessage> messages, int turn, string whole, int start)
+    {
+        var content = Region(messages, turn, whole).Start;
+        return string.IsNullOrWhiteSpace(whole[start..content]) ? start : content;
     }
 
     private (int Start, int End) ByProbe(IReadOnlyList<ChatMessage> messages, int turn, string whole)
