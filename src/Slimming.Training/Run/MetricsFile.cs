@@ -32,7 +32,12 @@ internal sealed class MetricsFile : IDisposable
         _stream.Position = keepBytes;
     }
 
-    public long Length => _stream.Length;
+    /// <summary>The numbers that tell rows apart: a step has a loss, an evaluation an eval_loss.</summary>
+    internal sealed record Row(int Step, double? Loss, double? EvalLoss);
+
+    /// <summary>Reads the rows of a finished run.</summary>
+    public static IEnumerable<Row> Read(string path) =>
+        File.ReadLines(path).Select(line => JsonSerializer.Deserialize<Row>(line, JsonOptions)!);
 
     public void Add<T>(T row)
     {

@@ -26,6 +26,11 @@ public sealed record RunRecord
     public required IReadOnlyList<HashedFile> Data { get; init; }
     public required IReadOnlyList<HashedFile> EvalData { get; init; }
     public HashedFile? InitAdapter { get; init; }
+
+    /// <summary>Where rows go through a template: its name, its hash, and the day that it printed.</summary>
+    public string? Template { get; init; }
+    public string? TemplateSha256 { get; init; }
+    public DateOnly? TemplateDate { get; init; }
     public required IReadOnlyList<HashedFile> Libraries { get; init; }
 
     /// <summary>Rows kept, truncated, dropped and so on, for training and evaluation data.</summary>
@@ -48,13 +53,14 @@ public sealed record RunRecord
         "force",
     ];
 
-    private static readonly JsonSerializerOptions JsonOptions = new()
-    {
-        WriteIndented = true,
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
+    internal static JsonSerializerOptions JsonOptions { get; } =
+        new()
+        {
+            WriteIndented = true,
+            PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+            DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+            Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        };
 
     /// <summary>Version and commit of this program.</summary>
     public static (string Version, string Commit) Build()
@@ -116,6 +122,7 @@ public sealed record RunRecord
             InitAdapter is null ? [] : [InitAdapter],
             now.InitAdapter is null ? [] : [now.InitAdapter]
         );
+        Compare("chat template (SHA-256)", TemplateSha256 ?? "none", now.TemplateSha256 ?? "none");
         Compare("instruction set", Resolved.Isa, now.Resolved.Isa);
         Compare("compute", Resolved.Compute, now.Resolved.Compute);
         Compare("micro-batch tokens", $"{Resolved.MicroBatchTokens}", $"{now.Resolved.MicroBatchTokens}");

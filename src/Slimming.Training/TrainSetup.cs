@@ -1,0 +1,200 @@
+using System.Text.Json.Nodes;
+using Slimming.Interop;
+using Slimming.LlamaCpp;
+using Slimming.Results;
+using Slimming.Training.Data;
+using Slimming.Training.Export;
+using Slimming.Training.Models;
+
+namespace Slimming.Training;
+
+/// <summary>All that a run needs before its first step, checked, and nothing written yet: also what <c>plan</c> shows.</summary>
+internal sealed class TrainSetup : IDisposable
+{
+    private readonly NativeRuntime _runtime;
+
+    private TrainSetup(
+        TrainOptions options,
+        NativeRuntime runtime,
+        BaseModel model,
+        NativeAdapter adapter,
+        SampleSet train,
+        SampleSet? eval
+    )
+    {
+        Options = options;
+        _runtime = runtime;
+        Model = model;
+        Adapter = adapter;
+        TrainSet = train;
+        EvalSet = eval;
+        var lengths = train.Samples.Select(sample => sample.Tokens.Length).ToArray();
+        Data = new TrainData(train.Samples, eval?.Samples ?? [], new StepPlanner(lengths, options));
+        (Context, Plan) = MemoryPlanner.Choose(
+            options,
+            Data.Longest,
+            ComputeMode.F32,
+            parameters => NativeContext.Plan(model.Native, adapter, parameters)
+        );
+    }
+
+    /// <summary>As resolved: with an initial adapter its rank, scale and targets.</summary>
+    public TrainOptions Options { get; }
+    public BaseModel Model { get; }
+    public NativeAdapter Adapter { get; }
+    public SampleSet TrainSet { get; }
+    public SampleSet? EvalSet { get; }
+    public TrainData Data { get; }
+    public ContextParams Context { get; }
+    public Plan Plan { get; }
+
+    public TrainSummary Summary =>
+        new()
+        {
+            Model = Options.Model,
+            Architecture = Model.Architecture,
+            Method = Options.Method,
+            Compute = Context.Compute.ToString().ToLowerInvariant(),
+            Isa = _runtime.Info.Isa.ToString().ToLowerInvariant(),
+            Threads = _runtime.Info.Threads,
+            TotalSteps = Data.Planner.TotalSteps,
+            LongestSample = Data.Longest,
+            MicroBatchTokens = Context.MicroBatchTokens,
+            TrainableTensors = Adapter.Trainables.Count,
+            TrainableValues = Adapter.Trainables.Sum(trainable => trainable.Count),
+            Plan = Plan,
+        };
+
+    /// <param name="options">Resolved options.</param>
+    /// <param name="templateDate">The day that a resumed run's template printed; null: today.</param>
+    /// <param name="sink">Receives notes on the data.</param>
+    public static TrainSetup Open(TrainOptions options, DateOnly? templateDate, ITrainSink sink)
+    {
+        options = InitialAdapter.Apply(options);
+        NativeRuntime? runtime = null;
+        BaseModel? model = null;
+        NativeAdapter? adapter = null;
+        try
+        {
+            runtime = NativeRuntime.Create(options.Threads);
+            model = BaseModel.Open(options.Model, runtime);
+            var (train, eval) = LoadData(options, templateDate, model, sink);
+            adapter = options.InitAdapter is { } path
+                ? AdapterFile.Read(path, model, (float)options.Dropout)
+                : new NativeAdapter(model.Native, AdapterParams(options));
+            return new TrainSetup(options, runtime, model, adapter, train, eval);
+        }
+        catch
+        {
+            adapter?.Dispose();
+            model?.Dispose();
+            runtime?.Dispose();
+            throw;
+        }
+    }
+
+    public RunRecord Record()
+    {
+        var (version, commit) = RunRecord.Build();
+        return new RunRecord
+        {
+            Version = version,
+            Commit = commit,
+            Options = RunRecord.OptionsOf(Options),
+            Seed = Options.Seed,
+            Resolved = Summary,
+            Model = new HashedFile(Options.Model, Model.Sha256),
+            Data = Sources(TrainSet),
+            EvalData = EvalSet is null ? [] : Sources(EvalSet),
+            InitAdapter = Options.InitAdapter is { } path ? new HashedFile(path, Durable.Sha256(path)) : null,
+            Template = TrainSet.TemplateName,
+            TemplateSha256 = TrainSet.TemplateSha256,
+            TemplateDate = TrainSet.TemplateDate ?? EvalSet?.TemplateDate,
+            Libraries =
+            [
+                new HashedFile(SlimmingLibrary.Path, Durable.Sha256(SlimmingLibrary.Path)),
+                new HashedFile(DuckDbLibrary.Path, Durable.Sha256(DuckDbLibrary.Path)),
+                .. LlamaRuntime
+                    .Libraries.Where(library => library.Name.StartsWith("libllama", StringComparison.Ordinal))
+                    .Select(library => new HashedFile(library.Path, library.Sha256)),
+            ],
+            Counts = new JsonObject
+            {
+                ["train"] = Counts(TrainSet),
+                ["eval"] = EvalSet is null ? null : Counts(EvalSet),
+            },
+            CpuName = _runtime.Info.CpuName,
+        };
+    }
+
+    public void Dispose()
+    {
+        Adapter.Dispose();
+        Model.Dispose();
+        _runtime.Dispose();
+    }
+
+    private static (SampleSet Train, SampleSet? Eval) LoadData(
+        TrainOptions options,
+        DateOnly? templateDate,
+        BaseModel model,
+        ITrainSink sink
+    )
+    {
+        if (options.MaxLength > model.ContextLength && options.Given.Contains("max-length"))
+        {
+            sink.Warning(
+                $"--max-length {options.MaxLength}: {options.Model} was trained for {model.ContextLength} tokens"
+            );
+        }
+        using var vocabulary = LlamaModel.Load(options.Model, vocabOnly: true);
+        SampleSet Load(IReadOnlyList<string> files, string name)
+        {
+            var set = SampleSet.Load(
+                new DataOptions
+                {
+                    Files = files,
+                    Template = options.Template,
+                    MaxLength = options.MaxLength,
+                    Overlong = Enum.Parse<Overlong>(options.Overlong, ignoreCase: true),
+                    LossOn = Enum.Parse<LossOn>(options.LossOn, ignoreCase: true),
+                    Date = templateDate,
+                },
+                vocabulary.Vocab,
+                model.ChatTemplate
+            );
+            var counts = set.Counts;
+            sink.Note(
+                $"{name}: {counts.Rows} rows, {counts.Kept} samples kept, {counts.Truncated} truncated, "
+                    + $"{counts.Split} split, {counts.Dropped} dropped, {counts.WithoutTarget} without target; "
+                    + $"{counts.Tokens} tokens, {counts.Targets} targets, template {set.TemplateName ?? "none"}"
+            );
+            return set;
+        }
+        return (Load(options.Data, "data"), options.EvalData.Count == 0 ? null : Load(options.EvalData, "eval data"));
+    }
+
+    private static AdapterParams AdapterParams(TrainOptions options) =>
+        options.IsFull
+            ? new AdapterParams { Method = TrainMethod.Full, Seed = (ulong)options.Seed }
+            : new AdapterParams
+            {
+                Method = TrainMethod.Lora,
+                Targets = InitialAdapter.Targets(options),
+                Rank = options.Rank,
+                Scale = (float)options.Scale,
+                Dropout = (float)options.Dropout,
+                Seed = (ulong)options.Seed,
+            };
+
+    private static HashedFile[] Sources(SampleSet set) =>
+        [
+            .. set
+                .Samples.Select(sample => sample.Source)
+                .Distinct(StringComparer.Ordinal)
+                .Select(path => new HashedFile(path, Durable.Sha256(path))),
+        ];
+
+    private static JsonNode? Counts(SampleSet set) =>
+        System.Text.Json.JsonSerializer.SerializeToNode(set.Counts, RunRecord.JsonOptions);
+}

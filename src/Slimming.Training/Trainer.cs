@@ -1,0 +1,140 @@
+using Slimming.Gguf;
+using Slimming.Interop;
+using Slimming.Training.Export;
+
+namespace Slimming.Training;
+
+/// <summary>Runs one training from resolved options to a finished run folder.</summary>
+public static class Trainer
+{
+    /// <exception cref="SlimmingException">What cannot be done, with its exit code.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled after a whole step; a checkpoint is written.</exception>
+    public static TrainResult Run(TrainOptions options, ITrainSink sink, CancellationToken token)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(sink);
+        using var folder = RunFolder.Claim(options);
+        var begun = folder.Resuming ? RunRecord.Read(folder.Path) : null;
+        using var setup = TrainSetup.Open(options, begun?.TemplateDate, sink);
+        var record = setup.Record();
+        begun?.RefuseChanges(record, sink.Warning);
+        token.ThrowIfCancellationRequested();
+        using NativeContext context = new(setup.Model.Native, setup.Adapter, setup.Context);
+        folder.Begin();
+        if (begun is null)
+        {
+            record.Write(folder.Record);
+        }
+        else if (folder.IsDone)
+        {
+            var result = Finished(folder, setup);
+            sink.Note($"{options.Out} is complete: nothing to resume");
+            sink.Finished(result);
+            return result;
+        }
+        return Train(setup, context, folder, sink, token);
+    }
+
+    /// <summary>What <see cref="Run"/> would do, without doing it or writing anything.</summary>
+    public static TrainSummary Plan(TrainOptions options, ITrainSink sink)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(sink);
+        using var setup = TrainSetup.Open(options, null, sink);
+        return setup.Summary;
+    }
+
+    private static TrainResult Train(
+        TrainSetup setup,
+        NativeContext context,
+        RunFolder folder,
+        ITrainSink sink,
+        CancellationToken token
+    )
+    {
+        var options = setup.Options;
+        var state = ReadCheckpoint(folder, context, sink);
+        using MetricsFile metrics = new(folder.Metrics, state?.MetricsBytes ?? 0);
+        TrainLoop loop = new(
+            options,
+            setup.Data,
+            context,
+            setup.Plan.FillTokens,
+            folder,
+            metrics,
+            path => WriteOutput(path, setup),
+            options.IsFull ? null : path => WriteOutput(Path.Combine(path, "adapter.gguf"), setup),
+            sink
+        );
+        sink.Started(new TrainStarted(setup.Summary, state?.Step ?? 0));
+        var end = loop.Run(state ?? new TrainState { Seed = options.Seed }, resumed: state is not null, token);
+        metrics.Sync();
+        WriteOutput(folder.Output(options), setup);
+        folder.MarkDone();
+        TrainResult result = new(
+            options.Out,
+            end.Step,
+            loop.LastLoss,
+            loop.LastEvalLoss,
+            end.BestEvalLoss,
+            end.BestStep >= 0 ? end.BestStep : null,
+            loop.StoppedEarly,
+            folder.Output(options)
+        );
+        sink.Finished(result);
+        return result;
+    }
+
+    /// <summary>The result of a run that was complete before, from its rows.</summary>
+    private static TrainResult Finished(RunFolder folder, TrainSetup setup)
+    {
+        var rows = MetricsFile.Read(folder.Metrics).ToList();
+        var steps = rows.Where(row => row.Loss is not null).ToList();
+        var evals = rows.Where(row => row.EvalLoss is not null).ToList();
+        var best = evals.Count == 0 ? null : evals.MinBy(row => row.EvalLoss);
+        return new TrainResult(
+            setup.Options.Out,
+            steps.Count == 0 ? 0 : steps[^1].Step,
+            steps.Count == 0 ? null : steps[^1].Loss,
+            evals.Count == 0 ? null : evals[^1].EvalLoss,
+            best?.EvalLoss,
+            best?.Step,
+            steps.Count > 0 && steps[^1].Step < setup.Data.Planner.TotalSteps,
+            folder.Output(setup.Options)
+        );
+    }
+
+    private static TrainState? ReadCheckpoint(RunFolder folder, NativeContext context, ITrainSink sink)
+    {
+        if (!folder.Resuming)
+        {
+            return null;
+        }
+        TrainBlocks blocks = new(
+            context.Block(NativeBlock.Parameters),
+            context.Block(NativeBlock.Moment1),
+            context.Block(NativeBlock.Moment2)
+        );
+        var state = folder.Checkpoints.ReadNewest(blocks, sink.Warning);
+        sink.Note(state is null ? "no checkpoint yet: starting at step 0" : $"resuming at step {state.Step}");
+        return state;
+    }
+
+    private static void WriteOutput(string path, TrainSetup setup)
+    {
+        if (setup.Options.IsFull)
+        {
+            ModelFile.Write(path, setup.Model, setup.Adapter, overwrite: true);
+        }
+        else
+        {
+            AdapterFile.Write(
+                path,
+                setup.Model,
+                setup.Adapter,
+                overwrite: true,
+                templateSha256: setup.TrainSet.TemplateSha256
+            );
+        }
+    }
+}
