@@ -22,6 +22,8 @@ public static class Program
     {
         RootCommand root = new("Fine-tunes quantized GGUF files in place and scores them before and after.")
         {
+            TrainVerb.Create(),
+            PlanVerb.Create(),
             DoctorVerb.Create(),
         };
         return Invoker.Invoke(root, args, output, error, token);

@@ -62,6 +62,9 @@ public sealed record TrainSummary
     public required int TrainableTensors { get; init; }
     public required long TrainableValues { get; init; }
     public required Plan Plan { get; init; }
+
+    /// <summary>Bytes of the whole process: mapped weights, planned blocks, allowance for the program itself.</summary>
+    public required long NeededBytes { get; init; }
 }
 
 /// <summary>How a run ended.</summary>

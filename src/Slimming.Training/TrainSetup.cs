@@ -63,6 +63,7 @@ internal sealed class TrainSetup : IDisposable
             TrainableTensors = Adapter.Trainables.Count,
             TrainableValues = Adapter.Trainables.Sum(trainable => trainable.Count),
             Plan = Plan,
+            NeededBytes = MemoryPlanner.Needed(Plan),
         };
 
     /// <param name="options">Resolved options.</param>

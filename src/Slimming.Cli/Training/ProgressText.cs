@@ -1,0 +1,62 @@
+using System.Diagnostics;
+using System.Globalization;
+using Slimming.Training;
+
+namespace Slimming.Cli.Training;
+
+/// <summary>Words and numbers of progress, the same in lines and in the live display.</summary>
+internal sealed class ProgressText
+{
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+    private int _first;
+
+    public int Total { get; private set; }
+
+    public string Start(TrainStarted started)
+    {
+        var setup = started.Setup;
+        Total = setup.TotalSteps;
+        _first = started.FirstStep;
+        _clock.Restart();
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{setup.Method} on {setup.Architecture}: {setup.TrainableValues:N0} trainable values in {setup.TrainableTensors} tensors, {setup.TotalSteps} steps, {setup.Compute} {setup.Isa} on {setup.Threads} threads, planned memory {ByteSize.Format(setup.NeededBytes)}"
+        );
+    }
+
+    public string Step(StepRow row) =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"step {row.Step}/{Total}  loss {row.Loss:0.0000}  lr {row.Lr:0.00e+0}  grad {row.GradNorm:0.000}  {row.TokensPerS:0} tokens/s  left {Left(row.Step)}  memory {ByteSize.Format(PeakBytes())}"
+        );
+
+    public static string Evaluation(EvalRow row) =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"eval at step {row.Step}  loss {row.EvalLoss:0.0000}  ({row.TargetTokens} targets)"
+        );
+
+    public string Finish(TrainResult result)
+    {
+        var best = result.BestEvalLoss is { } loss
+            ? string.Create(CultureInfo.InvariantCulture, $", best eval loss {loss:0.0000} at step {result.BestStep}")
+            : "";
+        var early = result.StoppedEarly ? " (stopped early)" : "";
+        return $"done after {result.Steps} steps{early} in {Time(_clock.Elapsed)}{best}, peak memory {ByteSize.Format(PeakBytes())}";
+    }
+
+    private string Left(int step)
+    {
+        var done = step - _first;
+        return done <= 0 ? "?" : Time(_clock.Elapsed / done * (Total - step));
+    }
+
+    private static string Time(TimeSpan time) =>
+        time.TotalHours >= 1 ? $"{(int)time.TotalHours}h{time.Minutes:00}m" : $"{time.Minutes}m{time.Seconds:00}s";
+
+    private static long PeakBytes()
+    {
+        using var process = Process.GetCurrentProcess();
+        return process.PeakWorkingSet64;
+    }
+}
