@@ -27,6 +27,12 @@ public sealed record LlamaContextOptions
     public GgmlType CacheType { get; init; } = GgmlType.F32;
 
     public bool FlashAttention { get; init; }
+
+    /// <summary>
+    /// One pool of cells for all sequences, so that a shared prefix is stored and computed once. Without it each
+    /// sequence has ContextTokens / Sequences cells of its own and attends to no others, which suits long unrelated ones.
+    /// </summary>
+    public bool UnifiedCache { get; init; } = true;
 }
 
 /// <summary>
@@ -248,8 +254,7 @@ public sealed unsafe class LlamaContext : IDisposable
             : llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED;
         native.abort_callback = &ShouldAbort;
         native.abort_callback_data = cancelled;
-        // One pool of cells for all sequences: a shared prefix is stored and computed once.
-        native.kv_unified = 1;
+        native.kv_unified = options.UnifiedCache ? (byte)1 : (byte)0;
         native.no_perf = 1;
         return native;
     }

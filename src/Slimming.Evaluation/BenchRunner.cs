@@ -1,0 +1,149 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using Slimming.Evaluation.Engine;
+using Slimming.Evaluation.Items;
+using Slimming.Evaluation.Scoring;
+using Slimming.Evaluation.Tasks;
+using Slimming.Gguf;
+using Slimming.Results;
+
+namespace Slimming.Evaluation;
+
+/// <summary>What to score, apart from the model.</summary>
+public sealed record BenchOptions
+{
+    public required IReadOnlyList<TaskDefinition> Tasks { get; init; }
+    public required string DataDir { get; init; }
+
+    /// <summary>First item, by row of the data file.</summary>
+    public int Offset { get; init; }
+
+    /// <summary>Most items of a task; null for all.</summary>
+    public int? Limit { get; init; }
+
+    /// <summary>Worked examples; null for each task's own number.</summary>
+    public int? Shots { get; init; }
+
+    /// <summary>Tokens of an answer; null for each task's own number.</summary>
+    public int? MaxGenTokens { get; init; }
+
+    /// <summary>Put a BOS before every context.</summary>
+    public bool AddBos { get; init; }
+
+    /// <summary>Chat template of the model; null for raw prompts.</summary>
+    public ChatFormatter? Chat { get; init; }
+}
+
+/// <summary>How far a task is.</summary>
+public readonly record struct BenchProgress(string Task, long Done, long Total);
+
+/// <summary>Runs tasks and writes every item and metric into a results store.</summary>
+public sealed class BenchRunner(IScoringEngine engine, BenchOptions options, ResultOrigin origin)
+{
+    /// <summary>
+    /// Items asked at once. Results are kept in whole groups, so that a resumed run asks the same groups again and
+    /// computes the same numbers.
+    /// </summary>
+    internal const int GroupItems = 32;
+
+    /// <summary>Scores all tasks; items that the store has already are not asked again.</summary>
+    public IReadOnlyList<MetricRow> Run(
+        ResultsStore store,
+        IProgress<BenchProgress>? progress = null,
+        CancellationToken cancellation = default
+    )
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        try
+        {
+            foreach (var task in options.Tasks)
+            {
+                RunTask(task, store, progress, cancellation);
+            }
+            store.Flush();
+            var summary = new List<MetricRow>();
+            foreach (var task in options.Tasks)
+            {
+                summary.AddRange(Summary.Of(task, [.. store.ReadItems(task: task.Name)], origin));
+            }
+            store.Complete(summary);
+            return summary;
+        }
+        catch (OperationCanceledException)
+        {
+            // What is finished stays; the same command goes on from there.
+            store.Flush();
+            throw;
+        }
+    }
+
+    private void RunTask(
+        TaskDefinition task,
+        ResultsStore store,
+        IProgress<BenchProgress>? progress,
+        CancellationToken cancellation
+    )
+    {
+        var builder = new ItemBuilder(task, options.DataDir, options.Shots, options.Chat);
+        var items = builder.Build(options.Offset, options.Limit).ToList();
+        if (items.Count == 0)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"task {task.Name}: no items from --offset {options.Offset} on; {builder.DataPath} has {builder.Count} rows"
+            );
+        }
+        if (task.Kind == TaskKind.Perplexity)
+        {
+            RunPerplexity(task, items, store, progress, cancellation);
+            return;
+        }
+        var scorer = new ItemScorer(task, engine, options.AddBos, options.MaxGenTokens ?? task.MaxGenTokens);
+        var done = 0;
+        foreach (var group in items.Chunk(GroupItems))
+        {
+            if (!group.All(item => store.Finished.Contains(new ItemKey(task.Name, item.Doc, item.Hash))))
+            {
+                foreach (var row in scorer.Score(group, cancellation).Where(row => !store.Finished.Contains(row.Key)))
+                {
+                    store.Append(row);
+                }
+            }
+            done += group.Length;
+            progress?.Report(new BenchProgress(task.Name, done, items.Count));
+        }
+    }
+
+    private void RunPerplexity(
+        TaskDefinition task,
+        List<TaskItem> items,
+        ResultsStore store,
+        IProgress<BenchProgress>? progress,
+        CancellationToken cancellation
+    )
+    {
+        var scorer = new PerplexityScorer(task, engine, options.AddBos);
+        if (task.Windows == WindowRule.Rolling)
+        {
+            for (var i = 0; i < items.Count; i++)
+            {
+                if (!store.Finished.Contains(new ItemKey(task.Name, items[i].Doc, items[i].Hash)))
+                {
+                    store.Append(scorer.ScoreRow(items[i], cancellation));
+                }
+                progress?.Report(new BenchProgress(task.Name, i + 1, items.Count));
+            }
+            return;
+        }
+        var windows = scorer.CutWindows(items);
+        for (var i = 0; i < windows.Count; i++)
+        {
+            var hash = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(windows[i])))[..32];
+            if (!store.Finished.Contains(new ItemKey(task.Name, i, hash)))
+            {
+                store.Append(scorer.ScoreWindow(i, windows[i], hash, cancellation));
+            }
+            progress?.Report(new BenchProgress(task.Name, i + 1, windows.Count));
+        }
+    }
+}
