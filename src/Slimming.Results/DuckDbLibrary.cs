@@ -11,6 +11,9 @@ public static class DuckDbLibrary
     /// <summary>The one version whose result layout and functions the bindings were written for.</summary>
     public const string ExpectedVersion = "v1.5.6";
 
+    /// <summary>Of libduckdb.so in npm package @duckdb/node-bindings-linux-x64 1.5.6.</summary>
+    public const string ExpectedSha256 = "3f4962cdd266eab2b479a5b5a4a6d063d279b2954ae814ed00385d553b747633";
+
     private static readonly Lazy<string> s_version = new(Load);
 
     public static string Path { get; } = System.IO.Path.Combine(NativeFiles.Directory, "libduckdb.so");

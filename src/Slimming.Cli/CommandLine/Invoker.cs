@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using Slimming.Gguf;
+using Slimming.Results;
 
 namespace Slimming.Cli.CommandLine;
 
@@ -66,6 +67,15 @@ internal static class Invoker
         var (code, message) = exception switch
         {
             SlimmingException known => (known.Code, $"error: {known.Message}"),
+            ResultsException results => (
+                results.Fault switch
+                {
+                    ResultsFault.Usage => ExitCode.Usage,
+                    ResultsFault.Refused => ExitCode.Refused,
+                    _ => ExitCode.Failed,
+                },
+                $"error: {results.Message}"
+            ),
             OperationCanceledException => (ExitCode.Cancelled, "cancelled"),
             IOException or UnauthorizedAccessException => (ExitCode.Failed, $"error: {exception.Message}"),
             _ => (

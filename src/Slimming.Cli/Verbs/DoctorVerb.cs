@@ -1,7 +1,9 @@
 using System.CommandLine;
+using System.Globalization;
 using Slimming.Cli.CommandLine;
+using Slimming.Cli.Doctor;
 using Slimming.Gguf;
-using Slimming.Shared;
+using Spectre.Console;
 
 namespace Slimming.Cli.Verbs;
 
@@ -11,7 +13,7 @@ internal static class DoctorVerb
     public static Command Create()
     {
         var json = SharedOptions.Json();
-        Command command = new("doctor", "Lists the native libraries and checks them.") { json };
+        Command command = new("doctor", "Lists native libraries and CPU features and runs the self-checks.") { json };
         return command
             .Handle((parsed, context) => Run(parsed.GetValue(json), context))
             .WithExamples("slimming doctor", "slimming doctor --json");
@@ -19,14 +21,64 @@ internal static class DoctorVerb
 
     internal static ExitCode Run(bool json, VerbContext context)
     {
+        var diagnosis = Diagnosis.Make();
         if (json)
         {
-            context.WriteJson(new { NativeFiles.Directory });
+            context.WriteJson(diagnosis);
         }
         else
         {
-            context.Output.WriteLine($"native libraries in {NativeFiles.Directory}");
+            Write(diagnosis, context.OutputConsole());
         }
-        return ExitCode.Done;
+        foreach (var problem in diagnosis.Problems)
+        {
+            context.Error.WriteLine($"error: {problem}");
+        }
+        return diagnosis.Ok ? ExitCode.Done : ExitCode.Failed;
     }
+
+    private static void Write(Diagnosis diagnosis, IAnsiConsole console)
+    {
+        console.WriteLine($"slimming {diagnosis.Version}");
+        if (diagnosis.Cpu is { } cpu)
+        {
+            console.WriteLine($"CPU      {cpu.Name}, {cpu.Threads} threads, kernels {cpu.Isa}");
+            console.WriteLine($"features {string.Join(", ", cpu.Features)}");
+            console.WriteLine($"compute  {string.Join(", ", diagnosis.ComputeModes)}");
+        }
+        var libraries = new Table()
+            .Border(TableBorder.Minimal)
+            .AddColumns("library", "version", "state", "SHA-256", "path");
+        foreach (var library in diagnosis.Libraries)
+        {
+            libraries.AddRow(
+                Cells(
+                    library.Name,
+                    library.Version ?? "",
+                    library.Problem is null ? library.State : "WRONG",
+                    library.Sha256,
+                    library.Path
+                )
+            );
+        }
+        console.Write(libraries);
+        if (diagnosis.Checks.Count == 0)
+        {
+            return;
+        }
+        var checks = new Table()
+            .Border(TableBorder.Minimal)
+            .AddColumns("self-check", "result", "difference", "allowed");
+        foreach (var check in diagnosis.Checks)
+        {
+            checks.AddRow(
+                Cells(check.Name, check.Passed ? "passed" : "FAILED", Number(check.Difference), Number(check.Tolerance))
+            );
+        }
+        console.Write(checks);
+    }
+
+    private static Markup[] Cells(params string[] texts) => [.. texts.Select(text => new Markup(Markup.Escape(text)))];
+
+    private static string Number(double value) => value.ToString("0.0e+0", CultureInfo.InvariantCulture);
 }

@@ -1,0 +1,170 @@
+using System.Security.Cryptography;
+using Slimming.Gguf;
+using Slimming.Interop;
+using Slimming.LlamaCpp;
+using Slimming.Results;
+using Slimming.Training;
+
+namespace Slimming.Cli.Doctor;
+
+/// <summary>One native library.</summary>
+/// <param name="Name">File name.</param>
+/// <param name="Version">What it answers; null where it was not loaded.</param>
+/// <param name="State">pinned (byte for byte the released file) or built here.</param>
+/// <param name="Path">Where it is.</param>
+/// <param name="Sha256">Empty where it is absent.</param>
+/// <param name="Problem">Null when it is as it should be.</param>
+internal sealed record LibraryState(
+    string Name,
+    string? Version,
+    string State,
+    string Path,
+    string Sha256,
+    string? Problem
+);
+
+/// <summary>The processor as the kernels see it.</summary>
+internal sealed record CpuState(string Name, int Threads, string Isa, IReadOnlyList<string> Features);
+
+/// <summary>What <c>doctor</c> found.</summary>
+internal sealed record Diagnosis(
+    string Version,
+    CpuState? Cpu,
+    IReadOnlyList<string> ComputeModes,
+    IReadOnlyList<LibraryState> Libraries,
+    IReadOnlyList<SelfCheck> Checks
+)
+{
+    public IReadOnlyList<string> Problems =>
+        [
+            .. Libraries.Where(library => library.Problem is not null).Select(library => library.Problem!),
+            .. Checks
+                .Where(check => !check.Passed)
+                .Select(check =>
+                    $"self-check {check.Name}: difference {check.Difference:g3}, allowed {check.Tolerance:g3}"
+                ),
+        ];
+
+    public bool Ok => Problems.Count == 0;
+
+    public static Diagnosis Make()
+    {
+        var (own, runtime) = Own();
+        using (runtime)
+        {
+            CpuState? cpu = runtime?.Info is { } info
+                ? new CpuState(
+                    info.CpuName,
+                    info.Threads,
+                    info.Isa.ToString().ToLowerInvariant(),
+                    [
+                        .. Enum.GetValues<CpuFeatures>()
+                            .Where(bit => bit != CpuFeatures.None && info.CpuFeatures.HasFlag(bit))
+                            .Select(bit => bit.ToString().ToLowerInvariant()),
+                    ]
+                )
+                : null;
+            var (version, commit) = RunRecord.Build();
+            return new Diagnosis(
+                commit.Length > 0 ? $"{version}+{commit}" : version,
+                cpu,
+                ["f32"],
+                [own, DuckDb(), .. Llama()],
+                runtime is null ? [] : [.. runtime.SelfChecks()]
+            );
+        }
+    }
+
+    /// <summary>libslimming has no pin: it is built on each machine. Its ABI and the self-checks vouch for it.</summary>
+    private static (LibraryState State, NativeRuntime? Runtime) Own()
+    {
+        LibraryState state = new(
+            SlimmingLibrary.FileName,
+            null,
+            "built here",
+            SlimmingLibrary.Path,
+            Sha256(SlimmingLibrary.Path),
+            null
+        );
+        try
+        {
+            var runtime = NativeRuntime.Create();
+            return (state with { Version = runtime.Info.Version }, runtime);
+        }
+        catch (SlimmingException exception)
+        {
+            return (state with { Problem = exception.Message }, null);
+        }
+    }
+
+    private static LibraryState DuckDb()
+    {
+        var sha256 = Sha256(DuckDbLibrary.Path);
+        var problem = PinProblem(DuckDbLibrary.Path, sha256, DuckDbLibrary.ExpectedSha256);
+        string? version = null;
+        try
+        {
+            // A library that is not the pinned one is never loaded.
+            version = problem is null ? DuckDbLibrary.Version : null;
+        }
+        catch (ResultsException exception)
+        {
+            problem = exception.Message;
+        }
+        return new LibraryState(
+            Path.GetFileName(DuckDbLibrary.Path),
+            version,
+            "pinned",
+            DuckDbLibrary.Path,
+            sha256,
+            problem
+        );
+    }
+
+    private static List<LibraryState> Llama()
+    {
+        var libraries = LlamaRuntime
+            .Libraries.Select(library => new LibraryState(
+                library.Name,
+                null,
+                "pinned",
+                library.Path,
+                library.Sha256,
+                library.Expected is { } expected
+                    ? PinProblem(library.Path, library.Sha256, expected)
+                    : $"{library.Path}: not part of llama.cpp {LlamaRuntime.PinnedVersion}, but it would be loaded; remove it"
+            ))
+            .ToList();
+        if (libraries.TrueForAll(library => library.Problem is null))
+        {
+            string? version = null;
+            string? problem = null;
+            try
+            {
+                version = LlamaRuntime.Version;
+            }
+            catch (SlimmingException exception)
+            {
+                problem = exception.Message;
+            }
+            var main = libraries.FindIndex(library => library.Name.StartsWith("libllama", StringComparison.Ordinal));
+            libraries[main] = libraries[main] with { Version = version, Problem = problem };
+        }
+        return libraries;
+    }
+
+    private static string? PinProblem(string path, string sha256, string expected) =>
+        sha256 == expected ? null
+        : sha256.Length == 0 ? $"{path}: not there; run `npm ci` in native/runtimes and build again"
+        : $"{path}: SHA-256 expected {expected}, found {sha256}; put the pinned file back";
+
+    private static string Sha256(string path)
+    {
+        if (!File.Exists(path))
+        {
+            return "";
+        }
+        using var stream = File.OpenRead(path);
+        return Convert.ToHexStringLower(SHA256.HashData(stream));
+    }
+}
