@@ -24,6 +24,7 @@ public static class Program
         {
             TrainVerb.Create(),
             PlanVerb.Create(),
+            DataVerb.Create(),
             DoctorVerb.Create(),
         };
         return Invoker.Invoke(root, args, output, error, token);
