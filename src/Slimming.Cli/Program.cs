@@ -25,6 +25,8 @@ public static class Program
             TrainVerb.Create(),
             PlanVerb.Create(),
             DataVerb.Create(),
+            BenchVerb.Create(),
+            ResultsVerb.Create(),
             DoctorVerb.Create(),
         };
         return Invoker.Invoke(root, args, output, error, token);

@@ -56,6 +56,16 @@ internal sealed class ItemBuilder
     /// <summary>Rows of the data file.</summary>
     public int Count => _rows.Count;
 
+    /// <summary>The files that a task's items come from: its data, and the worked examples where there are any.</summary>
+    public static IEnumerable<string> Files(TaskDefinition task, string dataDir, int? shots)
+    {
+        yield return DataRows.Locate(dataDir, task.Data, task, "data");
+        if ((shots ?? task.FewShot.Count) > 0 && task.FewShot.Data.Count > 0)
+        {
+            yield return DataRows.Locate(dataDir, task.FewShot.Data, task, "few_shot data");
+        }
+    }
+
     /// <summary>Items <paramref name="offset"/> to <paramref name="offset"/> + <paramref name="limit"/>, fewer where the file ends.</summary>
     public IEnumerable<TaskItem> Build(int offset, int? limit)
     {

@@ -1,0 +1,71 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Slimming.Evaluation.Engine;
+using Slimming.Evaluation.Items;
+using Slimming.Gguf;
+
+namespace Slimming.Evaluation;
+
+/// <summary>What changes a score, as text by name: two runs with equal settings give equal items.</summary>
+public static class BenchSettings
+{
+    /// <param name="engine">How the model is run.</param>
+    /// <param name="options">What is scored.</param>
+    /// <param name="engineName">Name and version of the engine.</param>
+    /// <param name="chatTemplate">Source of the chat template; null for raw prompts.</param>
+    /// <exception cref="SlimmingException">A data file of a task is absent.</exception>
+    public static SortedDictionary<string, string> Of(
+        LlamaEngineOptions engine,
+        BenchOptions options,
+        string engineName,
+        string? chatTemplate
+    )
+    {
+        ArgumentNullException.ThrowIfNull(engine);
+        ArgumentNullException.ThrowIfNull(options);
+        var settings = new SortedDictionary<string, string>(StringComparer.Ordinal)
+        {
+            ["engine"] = engineName,
+            ["model_sha256"] = HashOfFile(engine.Model),
+            ["cache_type"] = GgmlTypes.Name(engine.CacheType),
+            ["flash_attention"] = engine.FlashAttention ? "on" : "off",
+            ["tasks"] = string.Join(",", options.Tasks.Select(task => task.Name)),
+            ["offset"] = Number(options.Offset),
+            ["limit"] = options.Limit is { } limit ? Number(limit) : "all",
+            ["shots"] = options.Shots is { } shots ? Number(shots) : "task",
+            ["max_gen_tokens"] = options.MaxGenTokens is { } tokens ? Number(tokens) : "task",
+            ["bos"] = options.AddBos ? "added" : "not added",
+            ["chat_template"] = chatTemplate is null ? "none" : HashOf(chatTemplate),
+        };
+        if (engine.Adapter is { } adapter)
+        {
+            settings["adapter_sha256"] = HashOfFile(adapter);
+            settings["adapter_scale"] = engine.Scale.ToString("R", CultureInfo.InvariantCulture);
+        }
+        foreach (var task in options.Tasks)
+        {
+            var definition = HashOf(JsonSerializer.Serialize(task with { Origin = "" }));
+            var files = ItemBuilder.Files(task, options.DataDir, options.Shots).Select(HashOfFile);
+            settings[$"task {task.Name}"] =
+                $"version {task.Version}, definition {definition[..16]}, data {string.Join(' ', files.Select(hash => hash[..16]))}";
+        }
+        return settings;
+    }
+
+    private static string Number(int value) => value.ToString(CultureInfo.InvariantCulture);
+
+    private static string HashOf(string text) =>
+        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
+
+    private static string HashOfFile(string path)
+    {
+        if (!File.Exists(path))
+        {
+            throw new SlimmingException(ExitCode.Usage, $"{path}: no such file");
+        }
+        using var stream = File.OpenRead(path);
+        return Convert.ToHexStringLower(SHA256.HashData(stream));
+    }
+}
