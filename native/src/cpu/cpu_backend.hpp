@@ -41,6 +41,7 @@ class CpuBackend final : public Backend {
                             float *dv, void *scratch) override;
     void glu(slm_activation activation, int64_t n, const float *gate, const float *up, float *y) override;
     void glu_backward(slm_activation activation, int64_t n, const float *dy, float *gate, float *up) override;
+    void clear(int64_t n, float *x) override;
     void copy(int64_t n, const float *x, float *y) override;
     void add(int64_t n, const float *x, float *y) override;
     void scale(int64_t n, float s, float *x) override;

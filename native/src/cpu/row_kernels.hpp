@@ -70,14 +70,15 @@ static void rms_norm_weight_backward(int64_t n, float rstd, const float *x, cons
 constexpr float kGeluA = 0.797884560802865f;  // sqrt(2/pi)
 constexpr float kGeluB = 0.044715f;
 
-static inline vf gelu_inner(vf x) {
-    return x * kGeluA * (1.0f + kGeluB * x * x);
+// 0.5 (1 + tanh(z)) is sigmoid(2 z), which keeps its digits where tanh is near -1.
+static inline vf gelu_gate(vf x) {
+    return sigmoid(2.0f * x * kGeluA * (1.0f + kGeluB * x * x));
 }
 
 static void glu(slm_activation activation, int64_t n, const float *gate, const float *up, float *y) {
     for_vectors(n, [&](int64_t i, int64_t count) {
         const vf g = take(gate + i, count), u = take(up + i, count);
-        const vf act = activation == SLM_ACTIVATION_SILU ? g * sigmoid(g) : 0.5f * g * (1.0f + tanh(gelu_inner(g)));
+        const vf act = g * (activation == SLM_ACTIVATION_SILU ? sigmoid(g) : gelu_gate(g));
         put(y + i, count, act * u);
     });
 }
@@ -86,16 +87,11 @@ static void glu(slm_activation activation, int64_t n, const float *gate, const f
 static void glu_backward(slm_activation activation, int64_t n, const float *dy, float *gate, float *up) {
     for_vectors(n, [&](int64_t i, int64_t count) {
         const vf g = take(gate + i, count), u = take(up + i, count), d = take(dy + i, count);
-        vf act, slope;
-        if (activation == SLM_ACTIVATION_SILU) {
-            const vf s = sigmoid(g);
-            act = g * s;
-            slope = s * (1.0f + g * (1.0f - s));
-        } else {
-            const vf t = tanh(gelu_inner(g));
-            act = 0.5f * g * (1.0f + t);
-            slope = 0.5f * (1.0f + t) + 0.5f * g * (1.0f - t * t) * kGeluA * (1.0f + 3.0f * kGeluB * g * g);
-        }
+        // d (g s(z)) / dg = s + g s (1 - s) dz/dg, z = g or twice the inner polynomial of the tanh form
+        const bool silu = activation == SLM_ACTIVATION_SILU;
+        const vf s = silu ? sigmoid(g) : gelu_gate(g);
+        const vf inner = silu ? set1(1.0f) : 2.0f * kGeluA * (1.0f + 3.0f * kGeluB * g * g);
+        const vf act = g * s, slope = s + act * (1.0f - s) * inner;
         put(gate + i, count, d * u * slope);
         put(up + i, count, d * act);
     });

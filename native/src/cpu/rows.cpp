@@ -107,6 +107,12 @@ void CpuBackend::glu_backward(slm_activation activation, int64_t n, const float 
     });
 }
 
+void CpuBackend::clear(int64_t n, float *x) {
+    split_elements(pool_, n, [&](int64_t first, int64_t count) {
+        std::memset(x + first, 0, static_cast<size_t>(count) * sizeof(float));
+    });
+}
+
 void CpuBackend::copy(int64_t n, const float *x, float *y) {
     split_elements(pool_, n, [&](int64_t first, int64_t count) {
         std::memcpy(y + first, x + first, static_cast<size_t>(count) * sizeof(float));

@@ -93,8 +93,8 @@ static inline void store_part(float *p, int64_t n, vf v) {
 // e^x within 2 units in the last place; 0 below -87.3, finite at the top. Range reduction by ln 2 in two parts, then
 // the Taylor polynomial to degree 7 on [-ln2/2, ln2/2].
 static inline vf exp(vf x) {
-    x = min(max(x, set1(-87.3365448f)), set1(88.3762589f));
-    const vf shifter = set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to the nearest integer
+    x = min(set1(88.3762589f), max(set1(-87.3365448f), x));  // in this order NaN stays NaN
+    const vf shifter = set1(12582912.0f);                    // 1.5 * 2^23: adding it rounds to the nearest integer
     const vf n = (x * set1(1.44269504f) + shifter) - shifter;
     vf r = fma(n, set1(-0.693359375f), x);
     r = fma(n, set1(2.12194440e-4f), r);

@@ -168,7 +168,7 @@ const float *Decoder::branch_backward(const RunState &run, Role norm, int layer,
                                       float *work) {
     if (!has(norm, layer)) return scratch_.dx;
     const int64_t d = model_.config().n_embd;
-    backend_.scale(T_ * d, 0.0f, work);
+    backend_.clear(T_ * d, work);
     norm_backward(run, norm, layer, 1, d, rstd, raw, scratch_.dx, work);
     return work;
 }
@@ -237,12 +237,12 @@ void Decoder::attention_part_backward(const RunState &run, int il, const int32_t
     // The gradient before a q/k norm goes where the rotated value was: that is not read again.
     const float *dy[3] = {s.dq, s.dk, s.dv};
     if (has(ROLE_ATTN_Q_NORM, il)) {
-        backend_.scale(T_ * n_q, 0.0f, layer.q);
+        backend_.clear(T_ * n_q, layer.q);
         norm_backward(run, ROLE_ATTN_Q_NORM, il, c.n_head, hd, layer.rstd_q, layer.q_raw, s.dq, layer.q);
         dy[0] = layer.q;
     }
     if (has(ROLE_ATTN_K_NORM, il)) {
-        backend_.scale(T_ * n_kv, 0.0f, layer.k);
+        backend_.clear(T_ * n_kv, layer.k);
         norm_backward(run, ROLE_ATTN_K_NORM, il, c.n_head_kv, hd, layer.rstd_k, layer.k_raw, s.dk, layer.k);
         dy[1] = layer.k;
     }
@@ -348,7 +348,7 @@ void Decoder::head_chunk_backward(const RunState &run, const int64_t *rows, int6
     if (float *dg = gradient(run, ROLE_OUTPUT_NORM))
         backend_.rms_norm_weight_backward(n, 1, c.n_embd, s.head_rstd, s.head_x, s.head_dh, dg);
     // head_h is free now: it becomes the gradient of the gathered rows.
-    backend_.scale(n * c.n_embd, 0.0f, s.head_h);
+    backend_.clear(n * c.n_embd, s.head_h);
     backend_.rms_norm_backward(n, 1, c.n_embd, s.head_rstd, s.head_x, vector(run, ROLE_OUTPUT_NORM), s.head_dh,
                                s.head_h);
     backend_.scatter_rows(n, c.n_embd, rows, s.head_h, s.dx);
@@ -357,7 +357,7 @@ void Decoder::head_chunk_backward(const RunState &run, const int64_t *rows, int6
 void Decoder::head(const RunState &run, const int32_t *targets, const std::vector<int64_t> &rows, bool gradient,
                    double *loss) {
     const slm_model_params &c = model_.config();
-    if (gradient) backend_.scale(T_ * c.n_embd, 0.0f, scratch_.dx);
+    if (gradient) backend_.clear(T_ * c.n_embd, scratch_.dx);
     const int64_t count = static_cast<int64_t>(rows.size());
     for (int64_t first = 0; first < count; first += logit_rows_) {
         const int64_t n = std::min(logit_rows_, count - first);

@@ -119,6 +119,7 @@ class Backend {
     // gate and up become their gradients
     virtual void glu_backward(slm_activation activation, int64_t n, const float *dy, float *gate, float *up) = 0;
 
+    virtual void clear(int64_t n, float *x) = 0;  // x = 0, whatever was there
     virtual void copy(int64_t n, const float *x, float *y) = 0;
     virtual void add(int64_t n, const float *x, float *y) = 0;  // y += x
     virtual void scale(int64_t n, float s, float *x) = 0;       // x *= s
