@@ -56,6 +56,7 @@ class Guarded {
     Guarded &operator=(const Guarded &) = delete;
 
     float *data() { return raw_.data() + start_; }
+    const float *data() const { return raw_.data() + start_; }
     int64_t size() const { return int64_t(n_); }
     float operator[](int64_t i) const { return raw_[start_ + size_t(i)]; }
     std::vector<float> values() const { return {raw_.begin() + int64_t(start_), raw_.begin() + int64_t(start_ + n_)}; }

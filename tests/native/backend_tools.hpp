@@ -1,0 +1,83 @@
+// Runs a test body on the CPU backend at every instruction set this machine offers and at one and several threads.
+#pragma once
+
+#include "cpu/cpu_backend.hpp"
+#include "random_blocks.hpp"
+
+namespace slm_test {
+
+inline std::vector<const slm::Kernels *> available_kernels() {
+    std::vector<const slm::Kernels *> out = {&slm::kernels_scalar()};
+    const uint32_t features = slm::cpu_features();
+    constexpr uint32_t avx2 = SLM_CPU_FEATURE_AVX2 | SLM_CPU_FEATURE_FMA | SLM_CPU_FEATURE_F16C;
+    if ((features & avx2) == avx2) {
+        out.push_back(&slm::kernels_avx2());
+        if (features & SLM_CPU_FEATURE_AVX512) out.push_back(&slm::kernels_avx512());
+    }
+    return out;
+}
+
+template <class Body>
+void on_every_backend(const Body &body) {
+    for (const slm::Kernels *kernels : available_kernels()) {
+        for (int n_threads : {1, 3}) {
+            SCOPED_TRACE(std::string(kernels->name) + ", " + std::to_string(n_threads) + " threads");
+            slm::ThreadPool pool(n_threads);
+            slm::CpuBackend backend(pool, *kernels);
+            body(backend);
+            if (testing::Test::HasFatalFailure()) return;
+        }
+    }
+}
+
+/// f64 gradient `dx` of `loss` checked at the ends of x and two places between: the reference's own proof at this size.
+template <class Loss>
+void expect_central_differences(const Loss &loss, std::vector<double> &x, const std::vector<double> &dx, Random &random,
+                                const std::string &what) {
+    double size = 0;
+    for (double v : dx) size = std::fmax(size, std::fabs(v));
+    const int64_t n = int64_t(x.size());
+    for (int64_t i : {int64_t(0), n - 1, random.below(n), random.below(n)}) {
+        const double kept = x[size_t(i)], h = 1e-5;
+        x[size_t(i)] = kept + h;
+        const double above = loss();
+        x[size_t(i)] = kept - h;
+        const double below = loss();
+        x[size_t(i)] = kept;
+        const double want = (above - below) / (2 * h);
+        // 1e-6 of the largest: h^2 truncation and rounding of a loss that sums up to 10^5 terms.
+        EXPECT_FALSE(!(std::fabs(dx[size_t(i)] - want) <= 1e-6 * size + 1e-9)) << what << "[" << i << "]";
+    }
+}
+
+inline double dot(const std::vector<double> &a, const std::vector<double> &b) {
+    double sum = 0;
+    for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+    return sum;
+}
+
+inline std::vector<double> absolute(std::vector<double> v) {
+    for (double &x : v) x = std::fabs(x);
+    return v;
+}
+
+inline double largest(const std::vector<double> &v) {
+    double top = 0;
+    for (double x : v) top = std::fmax(top, std::fabs(x));
+    return top;
+}
+
+/// For sums that may cancel: the error is measured against the same sum over absolute values. 1e-6 is 16 roundings.
+inline void expect_sums(const Guarded &got, const std::vector<double> &want, double magnitude,
+                        const std::string &what) {
+    ASSERT_EQ(size_t(got.size()), want.size()) << what;
+    EXPECT_TRUE(got.intact()) << what << " wrote outside its buffer";
+    double worst = 0;
+    for (size_t i = 0; i < want.size(); ++i) {
+        const double error = std::fabs(double(got[int64_t(i)]) - want[i]);
+        if (!(error <= worst)) worst = error;
+    }
+    EXPECT_FALSE(!(worst <= 1e-6 * magnitude)) << what << ": error " << worst << ", sums of magnitude " << magnitude;
+}
+
+}  // namespace slm_test

@@ -1,0 +1,164 @@
+// Same bits: for any number of threads, any packing, any micro-batch split and any amount of recomputation.
+#include <gtest/gtest.h>
+
+#include "tiny_model.hpp"
+
+namespace {
+
+using namespace slm_test;
+
+struct Outcome {
+    std::vector<double> losses;
+    std::vector<float> gradient, parameters;
+};
+
+struct RunSetup {
+    int n_threads = 1;
+    int micro_batch_tokens = 64;
+    int logit_rows = 4;
+    bool full = false;
+    float dropout = 0;
+    bool step = false;
+    std::vector<int64_t> cuts;  ///< sequences per call; empty: all at once
+};
+
+Outcome outcome(const TinyModel &tiny, const TinyBatch &batch, const RunSetup &setup) {
+    const RuntimePtr runtime = make_runtime(setup.n_threads);
+    const ModelPtr model = tiny.create(runtime.get());
+    const AdapterPtr adapter =
+        make_adapter(model.get(), setup.full ? full_params() : lora_params(3, 1.5f, setup.dropout));
+    if (!setup.full) randomize(adapter.get());
+    slm_context_params params = context_params(setup.micro_batch_tokens);
+    params.logit_rows = setup.logit_rows;
+    const ContextPtr context = make_context(model.get(), adapter.get(), params);
+    Outcome out;
+    const int64_t S = batch.n_sequences();
+    if (setup.cuts.empty()) {
+        out.losses = accumulate(context.get(), batch);
+    } else {
+        int64_t begin = 0;
+        for (int64_t cut : setup.cuts) {
+            for (double loss : accumulate(context.get(), batch.part(begin, begin + cut))) out.losses.push_back(loss);
+            begin += cut;
+        }
+        EXPECT_EQ(begin, S);
+    }
+    out.gradient = block(context.get(), SLM_BLOCK_GRADIENTS).copy();
+    if (setup.step) {
+        slm_step_params step = sized<slm_step_params>();
+        step.step = 1;
+        step.n_targets = 10;
+        step.learning_rate = 1e-3;
+        step.beta1 = 0.9;
+        step.beta2 = 0.999;
+        step.epsilon = 1e-8;
+        step.max_grad_norm = 0.5;
+        slm_step_result result = sized<slm_step_result>();
+        Text text;
+        text.check(slm_context_step(context.get(), &step, &result, text.data, sizeof text.data));
+        out.losses.push_back(result.grad_norm);
+        out.parameters = parameters(adapter.get()).copy();
+    }
+    return out;
+}
+
+void expect_same(const Outcome &a, const Outcome &b, const std::string &what) {
+    EXPECT_EQ(a.losses, b.losses) << what;
+    EXPECT_TRUE(bit_equal(a.gradient, b.gradient)) << what << ": gradients differ";
+    EXPECT_TRUE(bit_equal(a.parameters, b.parameters)) << what << ": parameters differ";
+}
+
+const std::vector<int64_t> lengths = {9, 1, 14, 6, 33};
+
+TEST(Determinism, AnyNumberOfThreads) {
+    for (bool full : {false, true}) {
+        for (uint32_t type : {0u, 8u}) {
+            const TinyModel tiny(tiny_config(), {type, true, false, 40});
+            const TinyBatch batch = tiny_batch(43, lengths);
+            RunSetup setup;
+            setup.full = full;
+            setup.step = true;
+            if (!full) setup.dropout = 0.25f;
+            const Outcome one = outcome(tiny, batch, setup);
+            for (int n_threads : {2, 7}) {
+                setup.n_threads = n_threads;
+                expect_same(one, outcome(tiny, batch, setup),
+                            std::to_string(n_threads) + " threads, full " + std::to_string(full));
+            }
+        }
+    }
+}
+
+TEST(Determinism, PackedEqualsAlone) {
+    for (float dropout : {0.0f, 0.25f}) {
+        const TinyModel tiny(tiny_config(), {8, true, false, 41});
+        const TinyBatch batch = tiny_batch(43, lengths);
+        RunSetup setup;
+        setup.dropout = dropout;
+        setup.step = true;
+        const Outcome packed = outcome(tiny, batch, setup);
+        for (const std::vector<int64_t> &cuts : std::vector<std::vector<int64_t>>{{1, 1, 1, 1, 1}, {2, 3}, {4, 1}}) {
+            setup.cuts = cuts;
+            expect_same(packed, outcome(tiny, batch, setup), "cut after " + std::to_string(cuts[0]));
+        }
+    }
+}
+
+TEST(Determinism, AnyMicroBatchAndRecomputation) {
+    for (uint32_t type : {0u, 2u}) {
+        const TinyModel tiny(tiny_config(), {type, false, false, 42});
+        const TinyBatch batch = tiny_batch(43, lengths);
+        RunSetup setup;
+        setup.dropout = 0.25f;
+        const Outcome whole = outcome(tiny, batch, setup);
+        setup.cuts = {1, 1, 1, 1, 1};  // at 8 tokens and fewer, the longer sequences recompute
+        for (int tokens : {1, 8, 17, 33}) {
+            setup.micro_batch_tokens = tokens;
+            for (int logit_rows : {1, 5, 0}) {
+                setup.logit_rows = logit_rows;
+                expect_same(whole, outcome(tiny, batch, setup),
+                            std::to_string(tokens) + " tokens, " + std::to_string(logit_rows) + " logit rows");
+            }
+        }
+    }
+}
+
+TEST(Determinism, FullModeSplitsStayWithinRounding) {
+    const TinyModel tiny(tiny_config(), {0, true, false, 43});
+    const TinyBatch batch = tiny_batch(43, lengths);
+    RunSetup setup;
+    setup.full = true;
+    const Outcome packed = outcome(tiny, batch, setup);
+    setup.cuts = {1, 1, 1, 1, 1};
+    const Outcome alone = outcome(tiny, batch, setup);
+    EXPECT_LE(relative_error(alone.gradient, to_double(packed.gradient)), 1e-6);
+}
+
+TEST(Determinism, EvaluateEqualsAccumulateWithoutDropout) {
+    const TinyModel tiny(tiny_config(), {8, true, false, 44});
+    const TinyBatch batch = tiny_batch(43, lengths);
+    const RuntimePtr runtime = make_runtime(2);
+    const ModelPtr model = tiny.create(runtime.get());
+    const AdapterPtr adapter = make_adapter(model.get(), lora_params());
+    randomize(adapter.get());
+    const ContextPtr context = make_context(model.get(), adapter.get(), context_params());
+    const std::vector<double> trained = accumulate(context.get(), batch);
+    const std::vector<float> gradient = block(context.get(), SLM_BLOCK_GRADIENTS).copy();
+    EXPECT_EQ(trained, evaluate(context.get(), batch));
+    EXPECT_TRUE(bit_equal(gradient, block(context.get(), SLM_BLOCK_GRADIENTS).copy())) << "evaluate touched gradients";
+}
+
+TEST(Determinism, BaseBytesStayAsTheyWere) {
+    const TinyModel tiny(tiny_config(), {2, true, true, 45});
+    std::vector<std::vector<uint8_t>> before;
+    for (const TinyTensor &t : tiny.tensors) before.push_back(t.bytes);
+    for (bool full : {false, true}) {
+        RunSetup setup;
+        setup.full = full;
+        setup.step = true;
+        outcome(tiny, tiny_batch(43, lengths), setup);
+        for (size_t i = 0; i < before.size(); ++i) EXPECT_EQ(before[i], tiny.tensors[i].bytes) << tiny.tensors[i].name;
+    }
+}
+
+}  // namespace
