@@ -23,6 +23,8 @@ public static class Program
         RootCommand root = new("Fine-tunes quantized GGUF files in place and scores them before and after.")
         {
             TrainVerb.Create(),
+            ExportVerb.Create(),
+            InspectVerb.Create(),
             PlanVerb.Create(),
             DataVerb.Create(),
             BenchVerb.Create(),

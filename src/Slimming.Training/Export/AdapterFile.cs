@@ -13,14 +13,12 @@ public static class AdapterFile
     /// <param name="model">The base it was trained on.</param>
     /// <param name="adapter">A LoRA adapter.</param>
     /// <param name="overwrite">Replace an existing file.</param>
-    /// <param name="scale">Extra factor on the adapter's contribution, not 0.</param>
     /// <param name="templateSha256">Of the template that the training text was rendered with; by default the base file's own.</param>
     public static void Write(
         string path,
         BaseModel model,
         NativeAdapter adapter,
         bool overwrite = false,
-        double scale = 1,
         string? templateSha256 = null
     )
     {
@@ -31,12 +29,12 @@ public static class AdapterFile
                 $"an adapter file holds LoRA, found method {adapter.Options.Method}; write a merged model instead"
             );
         }
-        var alpha = (float)(adapter.Options.Scale * scale * adapter.Options.Rank);
+        var alpha = (float)((double)adapter.Options.Scale * adapter.Options.Rank);
         if (!float.IsFinite(alpha) || alpha == 0)
         {
             throw new SlimmingException(
                 ExitCode.Usage,
-                $"--scale {scale}: expected a number that is not 0 (llama.cpp reads alpha 0 as a scale of 1), found alpha {alpha}"
+                $"adapter: expected a scale that is not 0 (llama.cpp reads alpha 0 as a scale of 1), found {adapter.Options.Scale}"
             );
         }
         var metadata = new GgufMetadata(path);
@@ -67,8 +65,15 @@ public static class AdapterFile
     /// <param name="model">The base.</param>
     /// <param name="dropout">For training.</param>
     /// <param name="forTraining">Refuse a file with several ranks or with layers left out.</param>
+    /// <param name="scale">Extra factor on the adapter's contribution.</param>
     /// <exception cref="GgufException">Another base or architecture, an unknown tensor, a wrong shape, a value that is not finite.</exception>
-    public static NativeAdapter Read(string path, BaseModel model, float dropout = 0, bool forTraining = true)
+    public static NativeAdapter Read(
+        string path,
+        BaseModel model,
+        float dropout = 0,
+        bool forTraining = true,
+        double scale = 1
+    )
     {
         using var file = GgufFile.Open(path);
         var modules = LoraModules.Read(file);
@@ -89,7 +94,7 @@ public static class AdapterFile
                 Method = TrainMethod.Lora,
                 Targets = info.Targets,
                 Rank = info.Rank,
-                Scale = info.Scale,
+                Scale = (float)(info.Scale * scale),
                 Dropout = dropout,
             }
         );

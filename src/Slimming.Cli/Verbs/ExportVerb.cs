@@ -1,0 +1,186 @@
+using System.CommandLine;
+using System.Globalization;
+using Slimming.Cli.CommandLine;
+using Slimming.Gguf;
+using Slimming.Training.Export;
+using Spectre.Console;
+
+namespace Slimming.Cli.Verbs;
+
+/// <summary><c>slimming export</c>: adapter, merged and PEFT files out of a run, an adapter file or a base alone.</summary>
+internal static class ExportVerb
+{
+    public static Command Create()
+    {
+        Argument<string?> source = new("run-or-adapter")
+        {
+            Description =
+                "A finished run folder or an adapter GGUF; without it the base alone is written in another type.",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
+        Option<string?> to = new("--to")
+        {
+            Description = "What to make: adapter (the default), merged (the default without a run or adapter), peft.",
+        };
+        to.AcceptOnlyFromAmong("adapter", "merged", "peft");
+        Option<string?> type = new("--type")
+        {
+            Description =
+                "Type of the merged file's 2-D weights; same (the default) keeps each tensor's own. 1-D tensors keep theirs.",
+        };
+        type.AcceptOnlyFromAmong([.. TypePlan.Names]);
+        Option<double?> scale = new("--scale") { Description = "Factor on the adapter's contribution; default 1." };
+        Option<string?> model = new("--model") { Description = "The base GGUF; a run folder knows its own." };
+        Option<string> output = new("--out") { Description = "The file (peft: folder) to make.", Required = true };
+        var threads = SharedOptions.Threads();
+        var force = SharedOptions.Force();
+        var json = SharedOptions.Json();
+        Command command = new(
+            "export",
+            "Writes an adapter, a merged model or a PEFT folder, and compares it with llama.cpp."
+        )
+        {
+            source,
+            to,
+            type,
+            scale,
+            model,
+            output,
+            threads,
+            force,
+            json,
+        };
+        return command
+            .Handle(
+                (parsed, context) =>
+                    Run(
+                        new ExportRequest
+                        {
+                            Source = parsed.GetValue(source),
+                            To = parsed.GetValue(to) is { } name
+                                ? Enum.Parse<ExportKind>(name, ignoreCase: true)
+                                : null,
+                            Type = parsed.GetValue(type),
+                            Scale = parsed.GetValue(scale),
+                            Model = parsed.GetValue(model),
+                            Out = parsed.GetRequiredValue(output),
+                            Force = parsed.GetValue(force),
+                            Threads = parsed.GetValue(threads),
+                        },
+                        parsed.GetValue(json),
+                        context
+                    )
+            )
+            .WithExamples(
+                "slimming export runs/a --out a.gguf",
+                "slimming export runs/a --to merged --type q8_0 --out a-q8_0.gguf",
+                "slimming export --model base.gguf --type f32 --out base-f32.gguf"
+            );
+    }
+
+    internal static ExitCode Run(ExportRequest request, bool json, VerbContext context)
+    {
+        var result = Exporter.Run(request, line => Progress(line, context), context.Token);
+        if (context.ErrorIsTerminal)
+        {
+            context.Error.Write("\r\u001b[K");
+        }
+        foreach (var fallback in result.Fallbacks)
+        {
+            context.Warn(
+                $"tensor '{fallback.Tensor}': rows of {fallback.RowLength} values do not divide into {GgmlTypes.Name(fallback.Wanted)} blocks, written as {GgmlTypes.Name(fallback.Used)}"
+            );
+        }
+        if (result.Verification?.Warning is { } warning)
+        {
+            context.Warn(warning);
+        }
+        if (json)
+        {
+            context.WriteJson(ToJson(result));
+        }
+        else
+        {
+            Print(result, context);
+        }
+        return ExitCode.Done;
+    }
+
+    /// <summary>One line that is overwritten on a terminal; silence in a log.</summary>
+    private static void Progress(string line, VerbContext context)
+    {
+        if (context.ErrorIsTerminal)
+        {
+            context.Error.Write($"\r\u001b[K{line}");
+        }
+    }
+
+    private static void Print(ExportResult result, VerbContext context)
+    {
+        context.Output.WriteLine(
+            string.Create(CultureInfo.InvariantCulture, $"{result.Path}: {Kind(result)}, {result.Bytes:N0} bytes")
+        );
+        context.Output.WriteLine($"base: {result.Base}");
+        context.Output.WriteLine(
+            result.Kind == ExportKind.Merged
+                ? $"tensors: {result.Adapted} merged, {result.Converted} converted, {result.Copied} copied byte for byte"
+                : $"adapted weights: {result.Adapted}"
+        );
+        if (result.Verification is not { } verification)
+        {
+            return;
+        }
+        var table = new Table().Border(TableBorder.Simple);
+        table.AddColumn("compared");
+        foreach (
+            var name in new[]
+            {
+                "positions",
+                "mean KL",
+                "other top token",
+                "of these clear",
+                "largest logit difference",
+            }
+        )
+        {
+            table.AddColumn(new TableColumn(name).RightAligned());
+        }
+        foreach (
+            var row in new[] { verification.Base, verification.Exported, verification.Stored }.OfType<Comparison>()
+        )
+        {
+            var d = row.Distance;
+            table.AddRow(
+                row.What,
+                $"{d.Positions}",
+                d.MeanKl.ToString("0.00e+00", CultureInfo.InvariantCulture),
+                $"{d.ArgmaxDiffers}",
+                $"{d.ArgmaxDiffersClearly}",
+                d.MaxAbs.ToString("0.00e+00", CultureInfo.InvariantCulture)
+            );
+        }
+        context.OutputConsole().Write(table);
+    }
+
+    private static string Kind(ExportResult result) => result.Kind.ToString().ToLowerInvariant();
+
+    private static object ToJson(ExportResult result) =>
+        new
+        {
+            result.Path,
+            Kind = Kind(result),
+            result.Bytes,
+            result.Base,
+            result.Adapted,
+            result.Converted,
+            result.Copied,
+            Fallbacks = result.Fallbacks.Select(f => new
+            {
+                f.Tensor,
+                f.RowLength,
+                Wanted = GgmlTypes.Name(f.Wanted),
+                Used = GgmlTypes.Name(f.Used),
+            }),
+            result.Verification,
+        };
+}

@@ -1,0 +1,282 @@
+using Slimming.Gguf;
+using Slimming.Interop;
+using Slimming.LlamaCpp;
+using Slimming.Training.Models;
+
+namespace Slimming.Training.Export;
+
+/// <summary>Makes adapter and merged files and proves them against llama.cpp before they stay.</summary>
+public sealed class Exporter : IDisposable
+{
+    private readonly ExportRequest _request;
+    private readonly ExportSource _source;
+    private readonly ExportKind _kind;
+    private readonly GgmlType? _type;
+    private readonly Action<string> _progress;
+    private readonly NativeRuntime _runtime;
+    private readonly BaseModel _model;
+    private readonly NativeAdapter? _adapter;
+    private readonly GgufFile? _trained;
+
+    private Exporter(ExportRequest request, Action<string> progress)
+    {
+        _request = request;
+        _progress = progress;
+        _source = ExportSource.Resolve(request);
+        _kind = _source.KindFor(request);
+        _type = TypePlan.Parse(request.Type ?? "same");
+        CheckOut();
+        _runtime = NativeRuntime.Create(request.Threads);
+        try
+        {
+            _model = BaseModel.Open(_source.ModelPath, _runtime);
+            CheckRunBase();
+            _adapter = _source.AdapterPath is { } path
+                ? AdapterFile.Read(path, _model, forTraining: false, scale: request.Scale ?? 1)
+                : null;
+            _trained = _source.TrainedPath is { } trained ? GgufFile.Open(trained) : null;
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Runs one export from start to end.</summary>
+    /// <param name="request">What is wanted.</param>
+    /// <param name="progress">Receives short lines.</param>
+    /// <param name="token">Stops between tensors; nothing stays of the file.</param>
+    /// <exception cref="SlimmingException">Wrong input (2), refused (3), or the file came out wrong and was removed (1).</exception>
+    public static ExportResult Run(ExportRequest request, Action<string> progress, CancellationToken token = default)
+    {
+        using var exporter = new Exporter(request, progress);
+        return exporter._kind switch
+        {
+            ExportKind.Adapter => exporter.ToAdapter(),
+            ExportKind.Merged => exporter.ToMerged(token),
+            _ => exporter.ToPeft(),
+        };
+    }
+
+    public void Dispose()
+    {
+        _trained?.Dispose();
+        _adapter?.Dispose();
+        _model?.Dispose();
+        _runtime?.Dispose();
+    }
+
+    private ExportResult ToAdapter()
+    {
+        var template = AdapterFile.Describe(_source.AdapterPath!).TemplateSha256;
+        AdapterFile.Write(_request.Out, _model, _adapter!, _request.Force, template);
+        return Finish(
+            new ExportResult(
+                _request.Out,
+                ExportKind.Adapter,
+                new FileInfo(_request.Out).Length,
+                _source.ModelPath,
+                _adapter!.Trainables.Count / 2,
+                0,
+                0,
+                [],
+                null
+            ),
+            VerifyAdapter
+        );
+    }
+
+    private ExportResult ToMerged(CancellationToken token)
+    {
+        var weights = Weights();
+        var plans = TypePlan.For(_model.File, _type, weights);
+        MergedFile.Write(
+            _request.Out,
+            _model.File,
+            _type,
+            plans,
+            weights,
+            _request.Force,
+            done => _progress($"tensor {done} of {plans.Count}"),
+            token
+        );
+        return Finish(
+            new ExportResult(
+                _request.Out,
+                ExportKind.Merged,
+                new FileInfo(_request.Out).Length,
+                _source.ModelPath,
+                plans.Count(p => p.IsAdapted),
+                plans.Count(p => !p.IsAdapted && !p.IsCopied),
+                plans.Count(p => p.IsCopied),
+                [
+                    .. plans
+                        .Where(p => p.FellBackFrom != null)
+                        .Select(p => new TypeFallback(
+                            p.Source.Name,
+                            p.Source.RowLength,
+                            p.FellBackFrom!.Value,
+                            p.Type
+                        )),
+                ],
+                null
+            ),
+            VerifyMerged
+        );
+    }
+
+    private ExportResult ToPeft()
+    {
+        PeftFolder.Write(_request.Out, _model, _adapter!, _request.Force);
+        return new ExportResult(
+            _request.Out,
+            ExportKind.Peft,
+            new DirectoryInfo(_request.Out).EnumerateFiles().Sum(f => f.Length),
+            _source.ModelPath,
+            _adapter!.Trainables.Count / 2,
+            0,
+            0,
+            [],
+            null
+        );
+    }
+
+    private IWeightSource Weights()
+    {
+        if (_adapter != null)
+        {
+            return new MergedWeights(_adapter);
+        }
+        if (_trained == null)
+        {
+            return new UnchangedWeights();
+        }
+        var trained = new TrainedWeights(_trained, _model.File);
+        trained.CheckBase();
+        return trained;
+    }
+
+    /// <summary>A file that llama.cpp cannot load or that computes something else does not stay.</summary>
+    private ExportResult Finish(ExportResult result, Func<Verification> verify)
+    {
+        try
+        {
+            _progress("comparing with llama.cpp");
+            var verification = verify();
+            return verification.Failure == null
+                ? result with
+                {
+                    Verification = verification,
+                }
+                : throw new SlimmingException(
+                    ExitCode.Failed,
+                    $"{result.Path}: {verification.Failure}; the file was removed"
+                );
+        }
+        catch
+        {
+            File.Delete(result.Path);
+            throw;
+        }
+    }
+
+    private Verification VerifyAdapter()
+    {
+        using var llama = LlamaModel.Load(_source.ModelPath);
+        using var loaded = LlamaAdapter.Load(llama, _request.Out);
+        var probe = new LogitProbe(llama.Vocab, _model.ContextLength, _request.CheckedPositions);
+        var threads = _runtime.Info.Threads;
+        var noise = Compare(
+            "base, llama.cpp against native",
+            probe.Native(_model.Native, null),
+            probe.Llama(llama, null, threads)
+        );
+        var exported = Compare(
+            "adapter, llama.cpp against native",
+            probe.Native(_model.Native, _adapter),
+            probe.Llama(llama, loaded, threads)
+        );
+        return Verification.Judge(noise, exported, null, Precision(_model.File));
+    }
+
+    private Verification VerifyMerged()
+    {
+        using var llamaBase = LlamaModel.Load(_source.ModelPath);
+        using var llamaMerged = LlamaModel.Load(_request.Out);
+        using var merged = BaseModel.Open(_request.Out, _runtime);
+        var probe = new LogitProbe(llamaBase.Vocab, _model.ContextLength, _request.CheckedPositions);
+        var threads = _runtime.Info.Threads;
+        var noise = Compare(
+            "base, llama.cpp against native",
+            probe.Native(_model.Native, null),
+            probe.Llama(llamaBase, null, threads)
+        );
+        var wanted = NativeWanted(probe);
+        var stored = probe.Native(merged.Native, null);
+        var served = probe.Llama(llamaMerged, null, threads);
+        var precision = Precision(merged.File);
+        // An f32 file must be the wanted function itself; a rounded one is judged against its own weights.
+        var exported = Compare(
+            "merged, llama.cpp against native",
+            precision == WeightPrecision.Exact ? wanted : stored,
+            served
+        );
+        return Verification.Judge(noise, exported, Compare("stored against wanted, native", wanted, stored), precision);
+    }
+
+    private List<float[]> NativeWanted(LogitProbe probe)
+    {
+        if (_source.TrainedPath is not { } path)
+        {
+            return probe.Native(_model.Native, _adapter);
+        }
+        using var trained = BaseModel.Open(path, _runtime);
+        return probe.Native(trained.Native, null);
+    }
+
+    private Comparison Compare(string what, List<float[]> reference, List<float[]> other) =>
+        new(what, LogitDistance.Between(reference, other, _model.Parameters.NVocab));
+
+    private static WeightPrecision Precision(GgufFile file)
+    {
+        var types = file.Tensors.Where(t => t.Shape.Count >= 2).Select(t => t.Type).ToHashSet();
+        return types.All(t => t == GgmlType.F32) ? WeightPrecision.Exact
+            : types.All(t => t is GgmlType.F32 or GgmlType.F16 or GgmlType.BF16) ? WeightPrecision.Half
+            : WeightPrecision.Quantized;
+    }
+
+    private void CheckOut()
+    {
+        foreach (var input in new[] { _source.ModelPath, _source.AdapterPath, _source.TrainedPath })
+        {
+            if (input != null && Path.GetFullPath(input) == Path.GetFullPath(_request.Out))
+            {
+                throw new SlimmingException(
+                    ExitCode.Refused,
+                    $"--out {_request.Out}: it is an input of this export; choose another name"
+                );
+            }
+        }
+        if (Path.Exists(_request.Out) && !_request.Force)
+        {
+            throw new SlimmingException(
+                ExitCode.Refused,
+                $"--out {_request.Out}: exists already; use --force to replace it"
+            );
+        }
+    }
+
+    private void CheckRunBase()
+    {
+        if (_source.BaseSha256 is { } expected && expected != _model.Sha256)
+        {
+            throw new GgufException(
+                _source.ModelPath,
+                "SHA-256",
+                $"{expected}, the base of {_request.Source}",
+                _model.Sha256
+            );
+        }
+    }
+}

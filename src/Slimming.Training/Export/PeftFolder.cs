@@ -1,0 +1,177 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Slimming.Gguf;
+using Slimming.Interop;
+using Slimming.Training.Models;
+
+namespace Slimming.Training.Export;
+
+/// <summary>Writes a LoRA adapter as Hugging Face PEFT saves it: adapter_config.json and adapter_model.safetensors.</summary>
+internal static class PeftFolder
+{
+    private const string ConfigName = "adapter_config.json";
+    private const string TensorsName = "adapter_model.safetensors";
+
+    private static readonly Dictionary<string, string> Modules = new(StringComparer.Ordinal)
+    {
+        ["attn_q.weight"] = "self_attn.q_proj",
+        ["attn_k.weight"] = "self_attn.k_proj",
+        ["attn_v.weight"] = "self_attn.v_proj",
+        ["attn_output.weight"] = "self_attn.o_proj",
+        ["ffn_gate.weight"] = "mlp.gate_proj",
+        ["ffn_up.weight"] = "mlp.up_proj",
+        ["ffn_down.weight"] = "mlp.down_proj",
+    };
+
+    public static void Write(string folder, BaseModel model, NativeAdapter adapter, bool overwrite)
+    {
+        if (File.Exists(folder))
+        {
+            throw new SlimmingException(ExitCode.Refused, $"--out {folder}: expected a folder, found a file");
+        }
+        RefuseForeignFiles(folder);
+        var partial = folder + ".partial";
+        try
+        {
+            DeleteFolder(partial);
+            Directory.CreateDirectory(partial);
+            File.WriteAllText(Path.Combine(partial, ConfigName), Config(adapter));
+            WriteTensors(Path.Combine(partial, TensorsName), model, adapter);
+            if (overwrite)
+            {
+                DeleteFolder(folder);
+            }
+            Directory.Move(partial, folder);
+        }
+        catch (Exception e)
+        {
+            DeleteFolder(partial);
+            if (e is IOException or UnauthorizedAccessException)
+            {
+                throw new SlimmingException(ExitCode.Failed, $"{folder}: cannot write the folder: {e.Message}", e);
+            }
+            throw;
+        }
+    }
+
+    /// <summary>Scale is written as alpha/r whatever it was trained as: the function is the same.</summary>
+    private static string Config(NativeAdapter adapter)
+    {
+        var modules = adapter
+            .Trainables.Select(t => Modules[Split(t.Name).Linear].Split('.')[1])
+            .Distinct(StringComparer.Ordinal)
+            .Order(StringComparer.Ordinal);
+        var config = new JsonObject
+        {
+            ["peft_type"] = "LORA",
+            ["task_type"] = "CAUSAL_LM",
+            ["base_model_name_or_path"] = null,
+            ["r"] = adapter.Options.Rank,
+            ["lora_alpha"] = (double)adapter.Options.Scale * adapter.Options.Rank,
+            ["lora_dropout"] = (double)adapter.Options.Dropout,
+            ["use_rslora"] = false,
+            ["use_dora"] = false,
+            ["bias"] = "none",
+            ["fan_in_fan_out"] = false,
+            ["inference_mode"] = true,
+            ["init_lora_weights"] = true,
+            ["modules_to_save"] = null,
+            ["target_modules"] = new JsonArray([.. modules.Select(m => (JsonNode)m)]),
+        };
+        return config.ToJsonString(new JsonSerializerOptions { WriteIndented = true });
+    }
+
+    /// <summary>Safetensors: 8 bytes of header length, a JSON header of 8-byte multiple, then the data.</summary>
+    private static void WriteTensors(string path, BaseModel model, NativeAdapter adapter)
+    {
+        var header = new JsonObject { ["__metadata__"] = new JsonObject { ["format"] = "pt" } };
+        long at = 0;
+        foreach (var trainable in adapter.Trainables)
+        {
+            header[HuggingFaceName(trainable.Name)] = new JsonObject
+            {
+                ["dtype"] = "F32",
+                ["shape"] = new JsonArray(trainable.Ne[1], trainable.Ne[0]),
+                ["data_offsets"] = new JsonArray(at, at + trainable.Count * sizeof(float)),
+            };
+            at += trainable.Count * sizeof(float);
+        }
+        var text = JsonSerializer.SerializeToUtf8Bytes(header);
+        var padded = (text.Length + 7) / 8 * 8;
+        using var stream = File.Create(path);
+        Span<byte> length = stackalloc byte[8];
+        BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)padded);
+        stream.Write(length);
+        stream.Write(text);
+        stream.Write([.. Enumerable.Repeat((byte)' ', padded - text.Length)]);
+        foreach (var trainable in adapter.Trainables)
+        {
+            stream.Write(MemoryMarshal.AsBytes<float>(InHuggingFaceOrder(model, trainable, adapter)));
+        }
+        stream.Flush(flushToDisk: true);
+    }
+
+    private static string HuggingFaceName(string name)
+    {
+        var (layer, linear, isA) = Split(name);
+        return $"base_model.model.model.layers.{layer}.{Modules[linear]}.lora_{(isA ? "A" : "B")}.weight";
+    }
+
+    private static (string Layer, string Linear, bool IsA) Split(string name)
+    {
+        var isA = name.EndsWith(LoraModules.SuffixA, StringComparison.Ordinal);
+        var parts = name[..^LoraModules.SuffixA.Length].Split('.', 3);
+        return (parts[1], parts[2], isA);
+    }
+
+    /// <summary>Arch llama stores the rows of q and k interleaved: GGUF row r of a head is row (r mod 2) d/2 + r div 2 there.</summary>
+    private static float[] InHuggingFaceOrder(BaseModel model, Trainable trainable, NativeAdapter adapter)
+    {
+        var values = adapter.ValuesOf(trainable).ToArray();
+        var (_, linear, isA) = Split(trainable.Name);
+        if (isA || linear is not ("attn_q.weight" or "attn_k.weight") || model.Parameters.RopeType != RopeType.Pairs)
+        {
+            return values;
+        }
+        var rank = (int)trainable.Ne[0];
+        var head = model.Parameters.NEmbdHead;
+        var ordered = new float[values.Length];
+        for (var row = 0; row < trainable.Ne[1]; row++)
+        {
+            var inHead = row % head;
+            var target = row - inHead + inHead % 2 * (head / 2) + inHead / 2;
+            values.AsSpan(row * rank, rank).CopyTo(ordered.AsSpan(target * rank, rank));
+        }
+        return ordered;
+    }
+
+    /// <summary>--force replaces an adapter, never a folder that holds something else.</summary>
+    private static void RefuseForeignFiles(string folder)
+    {
+        if (!Directory.Exists(folder))
+        {
+            return;
+        }
+        var foreign = Directory
+            .EnumerateFileSystemEntries(folder)
+            .Select(Path.GetFileName)
+            .FirstOrDefault(name => name is not (ConfigName or TensorsName));
+        if (foreign != null)
+        {
+            throw new SlimmingException(
+                ExitCode.Refused,
+                $"--out {folder}: expected a folder with nothing but {ConfigName} and {TensorsName}, found '{foreign}'"
+            );
+        }
+    }
+
+    private static void DeleteFolder(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            Directory.Delete(path, recursive: true);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+using Slimming.Gguf;
+using Slimming.LlamaCpp;
+
+namespace Slimming.Training.Export;
+
+/// <summary>How one tensor is written.</summary>
+/// <param name="Source">In the base.</param>
+/// <param name="Type">In the new file.</param>
+/// <param name="FellBackFrom">The type that was asked for but cannot divide the rows.</param>
+/// <param name="IsAdapted">Its values change, not only its type.</param>
+public sealed record TensorPlan(GgufTensor Source, GgmlType Type, GgmlType? FellBackFrom, bool IsAdapted)
+{
+    /// <summary>The base's bytes are the new file's.</summary>
+    public bool IsCopied => !IsAdapted && Type == Source.Type;
+}
+
+/// <summary>Chooses the type of each tensor of a merged file.</summary>
+public static class TypePlan
+{
+    /// <summary>Types that <c>--type</c> knows, with the number llama.cpp gives a file of them (llama_ftype).</summary>
+    private static readonly (GgmlType Type, uint FileType)[] Known =
+    [
+        (GgmlType.F32, 0),
+        (GgmlType.F16, 1),
+        (GgmlType.BF16, 32),
+        (GgmlType.Q8_0, 7),
+        (GgmlType.Q4_0, 2),
+        (GgmlType.Q4_1, 3),
+        (GgmlType.Q5_K, 16),
+        (GgmlType.Q4_K, 14),
+        (GgmlType.Q6_K, 18),
+    ];
+
+    public static IReadOnlyList<string> Names { get; } = ["same", .. Known.Select(k => GgmlTypes.Name(k.Type))];
+
+    /// <summary>Null for "same".</summary>
+    public static GgmlType? Parse(string name)
+    {
+        if (name == "same")
+        {
+            return null;
+        }
+        return GgmlTypes.TryParse(name, out var type) && Known.Any(k => k.Type == type)
+            ? type
+            : throw new SlimmingException(
+                ExitCode.Usage,
+                $"--type: expected one of {string.Join(", ", Names)}, found '{name}'"
+            );
+    }
+
+    /// <summary>Value of general.file_type.</summary>
+    public static uint FileType(GgmlType type) => Known.First(k => k.Type == type).FileType;
+
+    /// <summary>2-D weights take <paramref name="type"/>; 1-D tensors keep theirs. Null keeps every type.</summary>
+    internal static IReadOnlyList<TensorPlan> For(GgufFile model, GgmlType? type, IWeightSource weights) =>
+        [.. model.Tensors.Select(tensor => Plan(tensor, type, weights.Changes(tensor.Name)))];
+
+    private static TensorPlan Plan(GgufTensor tensor, GgmlType? type, bool isAdapted)
+    {
+        var wanted = tensor.Shape.Count >= 2 ? type ?? tensor.Type : tensor.Type;
+        var found = Dividing(wanted, tensor.RowLength);
+        if ((isAdapted || found != tensor.Type) && !Quantizer.Supports(found))
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"tensor '{tensor.Name}': type {GgmlTypes.Name(found)} cannot be written; choose another --type"
+            );
+        }
+        return new TensorPlan(tensor, found, found == wanted ? null : wanted, isAdapted);
+    }
+
+    /// <summary>llama.cpp's own ladder for rows that are no whole number of blocks.</summary>
+    private static GgmlType Dividing(GgmlType type, long rowLength)
+    {
+        while (GgmlTypes.IsKnown(type) && rowLength % GgmlTypes.BlockValues(type) != 0)
+        {
+            type = type switch
+            {
+                GgmlType.Q4_K => GgmlType.Q5_0,
+                GgmlType.Q5_K => GgmlType.Q5_1,
+                GgmlType.Q6_K => GgmlType.Q8_0,
+                _ => GgmlType.F16,
+            };
+        }
+        return type;
+    }
+}
