@@ -29,6 +29,7 @@ public static class Program
             DataVerb.Create(),
             BenchVerb.Create(),
             ResultsVerb.Create(),
+            ReportVerb.Create(),
             DoctorVerb.Create(),
         };
         return Invoker.Invoke(root, args, output, error, token);

@@ -1,0 +1,264 @@
+using System.Globalization;
+using System.Net;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Slimming.Gguf;
+using Slimming.Results;
+using Slimming.Shared;
+
+namespace Slimming.Cli.Report;
+
+/// <summary>Writes the report as one HTML file that needs nothing else: no network, no other file.</summary>
+/// <remarks>
+/// Everything that comes from data, models or paths is text and passes <see cref="Text"/>; the page's own policy allows
+/// the two scripts below by their hashes and nothing more, so that a hole there would still run no script.
+/// </remarks>
+internal sealed class ReportPage
+{
+    private readonly StringBuilder _html = new();
+
+    private ReportPage() { }
+
+    public static string Write(ReportSources sources)
+    {
+        var page = new ReportPage();
+        page.Head();
+        page.Title(sources);
+        page.Scores(sources.Scores);
+        for (var i = 0; i < sources.Training.Count; i++)
+        {
+            page.Training(sources.Training[i], sources.Training.Take(i).Count(HasCurve));
+        }
+        page.Samples(sources.Scores);
+        page.Settings(sources);
+        page.Foot(sources.Training);
+        return page._html.ToString();
+    }
+
+    private static bool HasCurve(TrainCurve run) => run.Points.Count > 0;
+
+    private static string Text(string? text) => WebUtility.HtmlEncode(text ?? "");
+
+    private static string Number(double value) => value.ToString("0.####", CultureInfo.InvariantCulture);
+
+    private static string Resource(string name)
+    {
+        using var stream = typeof(ReportPage).Assembly.GetManifestResourceStream(name)!;
+        using var reader = new StreamReader(stream);
+        return reader.ReadToEnd();
+    }
+
+    private static string PageFile(string name)
+    {
+        var path = Path.Combine(NativeFiles.Directory, "js", name);
+        return File.Exists(path)
+            ? File.ReadAllText(path)
+            : throw new SlimmingException(
+                ExitCode.Failed,
+                $"{path} is missing: it draws the curves; build with 'dotnet cake --target=Build'"
+            );
+    }
+
+    private static string HashOf(string script) =>
+        $"'sha256-{Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(script)))}'";
+
+    private void Head()
+    {
+        var scripts = $"{HashOf(PageFile("uPlot.iife.min.js"))} {HashOf(Resource("report.js"))}";
+        _html.Append(
+            $"""
+            <!DOCTYPE html>
+            <html lang="en">
+            <head>
+            <meta charset="utf-8">
+            <meta name="viewport" content="width=device-width, initial-scale=1">
+            <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src {scripts}">
+            <title>Slimming report</title>
+            <style>{PageFile("uPlot.min.css")}
+            {Resource("report.css")}</style>
+            </head>
+            <body>
+            <main>
+
+            """
+        );
+    }
+
+    private void Title(ReportSources sources)
+    {
+        var model = sources
+            .Training.Select(t => t.Record["model"]?["path"]?.ToString())
+            .FirstOrDefault(p => p is not null);
+        _html.Append("<h1>Slimming report</h1>\n");
+        if (model is not null)
+        {
+            _html.Append($"<p class=\"muted\">base model {Text(Path.GetFileName(model))}</p>\n");
+        }
+        foreach (var folder in sources.Unfinished)
+        {
+            _html.Append($"<p class=\"note\">{Text(folder)} is not finished; its scores are left out.</p>\n");
+        }
+    }
+
+    private void Scores(IReadOnlyList<ScoredRun> runs)
+    {
+        if (runs.Count == 0)
+        {
+            return;
+        }
+        _html.Append(
+            "<section>\n<h2>Scores</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>task</th><th>metric</th>"
+        );
+        foreach (var run in runs)
+        {
+            _html.Append($"<th class=\"n\">{Text(run.Label)}</th>");
+        }
+        _html.Append("<th class=\"n\">n</th></tr></thead>\n<tbody>\n");
+        foreach (var (task, metric) in runs.SelectMany(r => r.Metrics).Select(m => (m.Task, m.Metric)).Distinct())
+        {
+            var cells = runs.Select(r => r.Metrics.FirstOrDefault(m => m.Task == task && m.Metric == metric)).ToArray();
+            _html.Append($"<tr><td>{Text(task)}</td><td>{Text(metric)}{(LowerIsBetter(metric) ? " &darr;" : "")}</td>");
+            foreach (var cell in cells)
+            {
+                _html.Append($"<td class=\"n\">{(cell is null ? "&ndash;" : Cell(cell))}</td>");
+            }
+            var counts = cells.OfType<MetricRow>().Select(c => c.N).Distinct().Order();
+            _html.Append($"<td class=\"n\">{string.Join(" / ", counts)}</td></tr>\n");
+        }
+        _html.Append(
+            "</tbody></table></div>\n<p class=\"muted\">value &plusmn; standard error, 95 % interval below it; n items. "
+                + "&darr; lower is better. Intervals are of each run alone: runs on the same items differ by less than "
+                + "overlapping intervals suggest.</p>\n</section>\n"
+        );
+    }
+
+    private static bool LowerIsBetter(string metric) =>
+        metric.Contains("perplexity", StringComparison.Ordinal) || metric is "bits_per_byte" or "nll";
+
+    private static string Cell(MetricRow row)
+    {
+        var text = Number(row.Value) + (row.Stderr is { } error ? $" &plusmn; {Number(error)}" : "");
+        return row is { IntervalLow: { } low, IntervalHigh: { } high }
+            ? $"{text}<span class=\"interval\">[{Number(low)}, {Number(high)}]</span>"
+            : text;
+    }
+
+    private void Training(TrainCurve run, int index)
+    {
+        var steps = run.Steps.ToArray();
+        var evals = run.Evals.ToArray();
+        _html.Append($"<section>\n<h2>Training: {Text(run.Folder)}</h2>\n<dl class=\"facts\">\n");
+        Fact("method", run.Record["resolved"]?["method"]?.ToString());
+        Fact("compute", run.Record["resolved"]?["compute"]?.ToString());
+        Fact("steps", $"{(steps.Length > 0 ? steps[^1].Step : 0)}{(run.Done ? "" : ", unfinished")}");
+        Fact("train loss, last step", steps.Length > 0 ? Number(steps[^1].Loss!.Value) : null);
+        Fact("eval loss before", evals.Length > 0 && evals[0].Step == 0 ? Number(evals[0].EvalLoss!.Value) : null);
+        Fact("eval loss after", evals.Length > 1 ? Number(evals[^1].EvalLoss!.Value) : null);
+        var seconds = steps.Sum(s => s.Seconds);
+        Fact("tokens", steps.Sum(s => s.Tokens).ToString("N0", CultureInfo.InvariantCulture));
+        Fact(
+            "tokens/s",
+            seconds > 0 ? (steps.Sum(s => s.Tokens) / seconds).ToString("N0", CultureInfo.InvariantCulture) : null
+        );
+        _html.Append("</dl>\n");
+        if (HasCurve(run))
+        {
+            _html.Append(
+                $"<figure><div class=\"chart\" id=\"curve-{index}\"></div>"
+                    + "<figcaption>Cross entropy per target token; the evaluation is on held-out rows. Drag to zoom, double-click to "
+                    + "go back.</figcaption></figure>\n"
+            );
+        }
+        _html.Append("</section>\n");
+    }
+
+    private void Fact(string name, string? value)
+    {
+        if (value is not null)
+        {
+            _html.Append($"<div><dt>{Text(name)}</dt><dd>{Text(value)}</dd></div>\n");
+        }
+    }
+
+    private void Samples(IReadOnlyList<ScoredRun> runs)
+    {
+        var items = runs.SelectMany(r => r.Samples).Select(s => (s.Task, s.Doc)).Distinct().ToArray();
+        if (items.Length == 0)
+        {
+            return;
+        }
+        _html.Append(
+            "<section>\n<h2>Generated answers</h2>\n<p class=\"muted\">The first items of each task, as they came.</p>\n"
+        );
+        foreach (var (task, doc) in items)
+        {
+            var rows = runs.Select(r => (r.Label, Row: r.Samples.FirstOrDefault(s => s.Task == task && s.Doc == doc)))
+                .Where(x => x.Row is not null)
+                .ToArray();
+            _html.Append($"<div class=\"sample\">\n<h3>{Text(task)}, item {doc}</h3>\n");
+            if (rows[0].Row!.Contexts is { Count: > 0 } contexts)
+            {
+                _html.Append($"<div class=\"who\">prompt</div><pre>{Text(contexts[0])}</pre>\n");
+            }
+            foreach (var (label, row) in rows)
+            {
+                var right = (row!.ExactMatchFlexible ?? row.ExactMatchStrict) switch
+                {
+                    1 => ", right",
+                    0 => ", wrong",
+                    _ => "",
+                };
+                _html.Append($"<div class=\"who\">{Text(label)}{right}</div><pre>{Text(row.Generated)}</pre>\n");
+            }
+            _html.Append("</div>\n");
+        }
+        _html.Append("</section>\n");
+    }
+
+    private void Settings(ReportSources sources)
+    {
+        _html.Append("<section>\n<h2>Settings and hashes</h2>\n");
+        foreach (var run in sources.Training)
+        {
+            Table($"train: {run.Folder}", Flatten(run.Record, ""));
+        }
+        foreach (var run in sources.Scores)
+        {
+            var rows = run.Info.Settings.Concat(run.Info.Environment).Select(p => (p.Key, p.Value));
+            Table($"bench: {run.Label} ({run.Folder})", rows.Prepend(("id", run.Info.Id)));
+        }
+        _html.Append("</section>\n");
+    }
+
+    private void Table(string title, IEnumerable<(string Key, string Value)> rows)
+    {
+        _html.Append($"<details><summary>{Text(title)}</summary>\n<table class=\"settings\"><tbody>\n");
+        foreach (var (key, value) in rows)
+        {
+            _html.Append($"<tr><th>{Text(key)}</th><td>{Text(value)}</td></tr>\n");
+        }
+        _html.Append("</tbody></table></details>\n");
+    }
+
+    private static IEnumerable<(string Key, string Value)> Flatten(JsonNode? node, string name) =>
+        node switch
+        {
+            JsonObject fields => fields.SelectMany(f => Flatten(f.Value, name.Length == 0 ? f.Key : $"{name}.{f.Key}")),
+            JsonArray items when items.Any(i => i is JsonObject or JsonArray) => items.SelectMany(
+                (item, i) => Flatten(item, $"{name}[{i}]")
+            ),
+            JsonArray items => [(name, string.Join(", ", items.Select(i => i?.ToString() ?? "null")))],
+            _ => [(name, node?.ToString() ?? "null")],
+        };
+
+    private void Foot(IReadOnlyList<TrainCurve> training)
+    {
+        // The default encoder writes <, > and & as \u003c and so on: no text can close the script element.
+        var curves = JsonSerializer.Serialize(training.Where(HasCurve).Select(t => t.Series()));
+        _html.Append($"</main>\n<script type=\"application/json\" id=\"curves\">{curves}</script>\n");
+        _html.Append($"<script>{PageFile("uPlot.iife.min.js")}</script>\n<script>{Resource("report.js")}</script>\n");
+        _html.Append("</body>\n</html>\n");
+    }
+}

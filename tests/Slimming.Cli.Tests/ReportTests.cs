@@ -1,0 +1,199 @@
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Slimming.Gguf;
+using Slimming.Results;
+
+namespace Slimming.Cli.Tests;
+
+public sealed class ReportTests : IDisposable
+{
+    private static readonly string[] s_hostile =
+    [
+        "<script>alert(1)</script>",
+        "</script><img src=x onerror=alert(1)>",
+        "</pre><svg onload=alert(1)>",
+        "\"><iframe src='javascript:alert(1)'></iframe>",
+        "' onmouseover='alert(1)",
+        "<!--<script>",
+        "]]><style>*{display:none}</style>",
+        "&lt;b&gt; &amp; <b>",
+        "\u2028\u2029\0\u001b[31m",
+    ];
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("slimming-report-").FullName;
+
+    private string Out => Path.Combine(_folder, "report.html");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private static (ExitCode Code, string Output, string Error) Run(params string[] args)
+    {
+        using StringWriter output = new();
+        using StringWriter error = new();
+        var code = Program.Run(["report", .. args], output, error);
+        return (code, output.ToString(), error.ToString());
+    }
+
+    private string WriteTraining(string name = "run", string model = "base.gguf", int steps = 3, bool done = true)
+    {
+        var run = Directory.CreateDirectory(Path.Combine(_folder, name)).FullName;
+        File.WriteAllText(
+            Path.Combine(run, "run.json"),
+            JsonSerializer.Serialize(
+                new
+                {
+                    model = new { path = model, sha256 = "abc" },
+                    resolved = new { method = "lora", compute = "f32" },
+                }
+            )
+        );
+        var rows = Enumerable
+            .Range(1, steps)
+            .Select(s =>
+                JsonSerializer.Serialize(
+                    new
+                    {
+                        step = s,
+                        loss = 2.0 / s,
+                        tokens = 100,
+                        seconds = 0.5,
+                    }
+                )
+            )
+            .Prepend("""{"step":0,"eval_loss":1.7163}""")
+            .Append($$"""{"step":{{steps}},"eval_loss":1.4922}""");
+        File.WriteAllLines(Path.Combine(run, "metrics.jsonl"), rows);
+        if (done)
+        {
+            File.WriteAllText(Path.Combine(run, "DONE"), "");
+        }
+        return run;
+    }
+
+    private string WriteResults(string label, double value, string text = "18", bool done = true)
+    {
+        var folder = Path.Combine(_folder, "results", label.Length > 20 ? "x" : label);
+        var settings = new SortedDictionary<string, string> { ["label"] = label, ["text"] = text };
+        using var store = ResultsStore.OpenForWriting(folder, new RunInfo { Label = label, Settings = settings });
+        store.Append(
+            new ItemRow
+            {
+                Task = "gsm8k",
+                TaskVersion = "1",
+                Doc = 0,
+                ItemHash = "h",
+                PromptHash = "p",
+                Generated = text,
+                ExactMatchFlexible = 1,
+                Contexts = [text],
+            }
+        );
+        if (done)
+        {
+            store.Complete([
+                new("gsm8k", "1", "exact_match_flexible", value, 100, 0.0457, 0.2189, 0.3958, "e", "m", "c"),
+                new("wiki", "1", "word_perplexity", 25.5, 40, null, null, null, "e", "m", "c"),
+            ]);
+        }
+        return folder;
+    }
+
+    [Fact]
+    public void ScoresCurvesAnswersAndHashesStandOnThePage()
+    {
+        var run = WriteTraining();
+        var before = WriteResults("base", 0.3);
+        var after = WriteResults("adapter", 0.42);
+        var (code, output, error) = Run(run, before, after, "--out", Out);
+        error.ShouldBe("");
+        code.ShouldBe(ExitCode.Done);
+        output.ShouldContain("1 training run(s), 2 scored run(s)");
+        var html = File.ReadAllText(Out);
+        html.ShouldContain("0.3 &plusmn; 0.0457<span class=\"interval\">[0.2189, 0.3958]</span>");
+        html.ShouldContain("0.42 &plusmn;");
+        html.IndexOf(">base</th>", StringComparison.Ordinal)
+            .ShouldBeLessThan(html.IndexOf(">adapter</th>", StringComparison.Ordinal));
+        html.ShouldContain("word_perplexity &darr;");
+        html.ShouldContain("1.7163");
+        html.ShouldContain("1.4922");
+        html.ShouldContain("\"evalLoss\":[1.7163,null,null,1.4922]");
+        html.ShouldContain("<th>model.sha256</th><td>abc</td>");
+        html.ShouldContain("<div class=\"who\">adapter, right</div><pre>18</pre>");
+        File.Exists(Out + ".partial").ShouldBeFalse();
+    }
+
+    [Fact]
+    public void AFolderAboveIsSearched()
+    {
+        WriteTraining();
+        WriteResults("base", 0.3);
+        Run(_folder, "--out", Out).Output.ShouldContain("1 training run(s), 1 scored run(s)");
+    }
+
+    [Fact]
+    public void NothingOnThePageAsksTheNetwork()
+    {
+        Run(WriteTraining(), WriteResults("base", 0.3), "--out", Out);
+        var html = File.ReadAllText(Out);
+        html.ShouldContain("default-src 'none'");
+        Regex.Matches(html, "(src|href)\\s*=|url\\(|@import|fetch\\(|XMLHttpRequest").ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void TextOfModelsAndPathsIsNeverMarkup()
+    {
+        foreach (var (hostile, i) in s_hostile.Select((h, i) => (h, i)))
+        {
+            var run = WriteTraining("r" + i, model: hostile);
+            Run(
+                run,
+                WriteResults("base" + i, 0.3, hostile),
+                WriteResults(hostile + new string('-', 20), 0.3),
+                "--out",
+                Out,
+                "--force"
+            )
+                .Code.ShouldBe(ExitCode.Done);
+            var html = File.ReadAllText(Out);
+            // The page's own tags and no others.
+            Regex.Count(html, "<script", RegexOptions.IgnoreCase).ShouldBe(3, hostile);
+            Regex.Count(html, "</script", RegexOptions.IgnoreCase).ShouldBe(3, hostile);
+            Regex.Count(html, "<style", RegexOptions.IgnoreCase).ShouldBe(1, hostile);
+            Regex.IsMatch(html, "<(?:img|svg|iframe|b)[ >]|<!--", RegexOptions.IgnoreCase).ShouldBeFalse(hostile);
+            Regex.IsMatch(html, "<[a-z]+[^>]* on[a-z]+=", RegexOptions.IgnoreCase).ShouldBeFalse(hostile);
+            Directory.Delete(Path.Combine(_folder, "results"), recursive: true);
+        }
+    }
+
+    [Fact]
+    public void UnfinishedScoresAreLeftOutAndSaid()
+    {
+        var (code, _, error) = Run(WriteTraining(done: false), WriteResults("base", 0.3, done: false), "--out", Out);
+        code.ShouldBe(ExitCode.Done);
+        error.ShouldContain("is not finished");
+        var html = File.ReadAllText(Out);
+        html.ShouldContain("is not finished; its scores are left out");
+        html.ShouldNotContain("exact_match_flexible");
+    }
+
+    [Fact]
+    public void BadInputIsOneMessage()
+    {
+        var empty = Directory.CreateDirectory(Path.Combine(_folder, "empty")).FullName;
+        Run(empty, "--out", Out)
+            .ShouldSatisfyAllConditions(
+                r => r.Code.ShouldBe(ExitCode.Usage),
+                r => r.Error.ShouldContain($"{empty}: nothing to report")
+            );
+        Run(Path.Combine(_folder, "no"), "--out", Out).Error.ShouldContain("no such folder");
+        var run = WriteTraining();
+        File.WriteAllText(Out, "mine");
+        Run(run, "--out", Out).Code.ShouldBe(ExitCode.Refused);
+        File.ReadAllText(Out).ShouldBe("mine");
+        File.AppendAllText(Path.Combine(run, "metrics.jsonl"), "{\"step\":\"x\",\"loss\":1}\n");
+        var (code, _, error) = Run(run, "--out", Out, "--force");
+        code.ShouldBe(ExitCode.Usage);
+        error.ShouldContain("metrics.jsonl, row 5");
+        File.ReadAllText(Out).ShouldBe("mine");
+    }
+}
