@@ -28,6 +28,7 @@ public static class Program
             PlanVerb.Create(),
             DataVerb.Create(),
             BenchVerb.Create(),
+            GenerateVerb.Create(),
             ResultsVerb.Create(),
             ReportVerb.Create(),
             DoctorVerb.Create(),

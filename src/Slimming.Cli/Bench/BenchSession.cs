@@ -8,7 +8,6 @@ using Slimming.Gguf;
 using Slimming.LlamaCpp;
 using Slimming.Results;
 using Slimming.Training;
-using Slimming.Training.Data;
 using Slimming.Training.Templates;
 
 namespace Slimming.Cli.Bench;
@@ -39,7 +38,7 @@ internal static class BenchSession
             FlashAttention = request.FlashAttention == "on",
         };
         using var engine = LlamaEngine.Open(engineOptions);
-        using var template = request.ChatTemplate ? OpenTemplate(engine.Model) : null;
+        using var template = request.ChatTemplate ? ModelTemplate.Open(engine.Model) : null;
         var options = new BenchOptions
         {
             Tasks = tasks,
@@ -74,23 +73,6 @@ internal static class BenchSession
         var runner = new BenchRunner(engine, options, new ResultOrigin(engine.Name, MachineName(), commit));
         var summary = BenchDisplay.Follow(context, progress => runner.Run(store, progress, context.Token));
         return (store.Folder, summary);
-    }
-
-    private static ChatTemplate OpenTemplate(LlamaModel model)
-    {
-        var source =
-            model.ChatTemplate
-            ?? throw new SlimmingException(
-                ExitCode.Usage,
-                $"{model.Path}: key 'tokenizer.chat_template' is absent; leave out --chat-template to score raw prompts"
-            );
-        var choice = TemplateChoice.Resolve(
-            "auto",
-            source,
-            new VocabTokenizer(model.Vocab),
-            DateOnly.FromDateTime(DateTime.Today)
-        );
-        return choice.Chat!;
     }
 
     /// <summary>The task's description is the system turn, shots and question are one user turn.</summary>

@@ -1,0 +1,23 @@
+using Slimming.Gguf;
+using Slimming.LlamaCpp;
+using Slimming.Training.Data;
+using Slimming.Training.Templates;
+
+namespace Slimming.Cli.Bench;
+
+/// <summary>The chat template that a model file carries.</summary>
+internal static class ModelTemplate
+{
+    /// <exception cref="SlimmingException">The file has none.</exception>
+    public static ChatTemplate Open(LlamaModel model)
+    {
+        var source =
+            model.ChatTemplate
+            ?? throw new SlimmingException(
+                ExitCode.Usage,
+                $"{model.Path}: key 'tokenizer.chat_template' is absent; the prompt can only be used as it is"
+            );
+        var today = DateOnly.FromDateTime(DateTime.Today);
+        return TemplateChoice.Resolve("auto", source, new VocabTokenizer(model.Vocab), today).Chat!;
+    }
+}
