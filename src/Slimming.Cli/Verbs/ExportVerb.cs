@@ -85,12 +85,7 @@ internal static class ExportVerb
         {
             context.Error.Write("\r\u001b[K");
         }
-        foreach (var fallback in result.Fallbacks)
-        {
-            context.Warn(
-                $"tensor '{fallback.Tensor}': rows of {fallback.RowLength} values do not divide into {GgmlTypes.Name(fallback.Wanted)} blocks, written as {GgmlTypes.Name(fallback.Used)}"
-            );
-        }
+        WarnOfFallbacks(result, context);
         if (result.Verification?.Warning is { } warning)
         {
             context.Warn(warning);
@@ -104,6 +99,25 @@ internal static class ExportVerb
             Print(result, context);
         }
         return ExitCode.Done;
+    }
+
+    /// <summary>One line for all layers' tensors of a name; <c>--json</c> lists every tensor.</summary>
+    private static void WarnOfFallbacks(ExportResult result, VerbContext context)
+    {
+        var groups = result.Fallbacks.GroupBy(f => (Name: AnyLayer(f.Tensor), f.RowLength, f.Wanted, f.Used));
+        foreach (var group in groups)
+        {
+            context.Warn(
+                $"{group.Key.Name} ({group.Count()} tensors): rows of {group.Key.RowLength} values do not divide into {GgmlTypes.Name(group.Key.Wanted)} blocks, written as {GgmlTypes.Name(group.Key.Used)}"
+            );
+        }
+    }
+
+    /// <summary>blk.7.attn_q.weight reads blk.*.attn_q.weight.</summary>
+    private static string AnyLayer(string tensor)
+    {
+        var parts = tensor.Split('.', 3);
+        return parts.Length == 3 && parts[0] == "blk" ? $"blk.*.{parts[2]}" : tensor;
     }
 
     /// <summary>One line that is overwritten on a terminal; silence in a log.</summary>

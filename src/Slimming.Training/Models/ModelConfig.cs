@@ -28,6 +28,7 @@ public static class ModelConfig
         var architecture = Architecture.Of(file);
         var keys = new Keys(file, architecture.Name);
         keys.Refuse("expert_count", value => value > 0, "no mixture of experts");
+        RefuseOtherAttention(keys);
         var nLayer = keys.Size("block_count");
         var nEmbd = keys.Size("embedding_length");
         var nHead = keys.Size("attention.head_count");
@@ -93,6 +94,19 @@ public static class ModelConfig
         return embeddings.Shape.Count == 2 && embeddings.Shape[1] <= int.MaxValue
             ? (int)embeddings.Shape[1]
             : throw new GgufException(file.Path, "tensor 'token_embd.weight'", "2 dimensions", embeddings.ShapeText);
+    }
+
+    /// <summary>Keys that llama.cpp obeys in every architecture and this decoder does not.</summary>
+    private static void RefuseOtherAttention(Keys keys)
+    {
+        if (keys.Positive("rope.scaling.attn_factor", 1) is var factor && factor != 1)
+        {
+            throw keys.Wrong("rope.scaling.attn_factor", "1", $"{factor}");
+        }
+        if (!keys.Flag("attention.causal", true))
+        {
+            throw keys.Wrong("attention.causal", "true", "false");
+        }
     }
 
     /// <summary>Linear scaling divides positions by its factor; the other kinds have no reference here yet and are refused.</summary>
@@ -214,6 +228,8 @@ public static class ModelConfig
                 ? (float)found
                 : throw Wrong(key, "a number above 0", $"{found}");
         }
+
+        public bool Flag(string key, bool fallback) => file.Metadata.GetBool($"{architecture}.{key}", fallback);
 
         public string Text(string key, string fallback) => file.Metadata.GetString($"{architecture}.{key}", fallback)!;
 
