@@ -59,7 +59,8 @@ TEST(Abi, SelfChecksPass) {
 
 TEST(Abi, DequantizeEqualsTheTable) {
     Random random(80);
-    for (uint32_t type : {0u, 1u, 2u, 3u, 6u, 7u, 8u, 12u, 13u, 14u, 30u}) {
+    for (uint32_t type : {0u,  1u,  2u,  3u,  6u,  7u,  8u,  10u, 11u, 12u, 13u, 14u, 16u,
+                          17u, 18u, 19u, 20u, 21u, 22u, 23u, 29u, 30u, 34u, 35u, 39u, 40u}) {
         const std::vector<uint8_t> bytes = random_blocks(type, 1024, random);
         Guarded out(1024);
         Text text;

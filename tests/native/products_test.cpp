@@ -11,7 +11,8 @@ namespace ref = slm_test::reference;
 using slm::Backend;
 using slm::Weight;
 
-constexpr uint32_t block_types[] = {2, 3, 6, 7, 8, 12, 13, 14};
+constexpr uint32_t block_types[] = {2,  3,  6,  7,  8,  10, 11, 12, 13, 14, 16, 17,
+                                    18, 19, 20, 21, 22, 23, 29, 34, 35, 39, 40};
 constexpr uint32_t float_types[] = {0, 1, 30};
 
 /// A weight in its file's bytes and in f64.
@@ -240,7 +241,8 @@ TEST(Products, MatmulInEveryOrientation) {
 TEST(Products, EmbeddingAndItsGradient) {
     on_every_backend([](Backend &backend) {
         Random random(205);
-        for (uint32_t type : {0u, 1u, 2u, 3u, 6u, 7u, 8u, 12u, 13u, 14u, 30u}) {
+        for (uint32_t type : {0u,  1u,  2u,  3u,  6u,  7u,  8u,  10u, 11u, 12u, 13u, 14u, 16u,
+                              17u, 18u, 19u, 20u, 21u, 22u, 23u, 29u, 30u, 34u, 35u, 39u, 40u}) {
             const int64_t V = 11, n = 256, T = 7;
             TestWeight w(type, V, n, random);
             const int32_t ids[] = {3, 0, 10, 3, 3, 1, 10};

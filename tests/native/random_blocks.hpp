@@ -33,6 +33,26 @@ inline std::vector<ScaleField> scale_fields(uint32_t type) {
             return {{0, 2, 1}, {2, 6, 1}};  // q5_k
         case 14:
             return {{208, 1, 0}};  // q6_k
+        case 10:
+            return {{80, 6, 1}, {82, 7, 1}};  // q2_k
+        case 11:
+            return {{108, 5, 0}};  // q3_k
+        case 16:
+        case 17:
+        case 22:
+        case 20:
+            return {{0, 6, 0}};  // iq2_xxs, iq2_xs, iq2_s, iq4_nl
+        case 18:
+        case 21:
+            return {{0, 5, 0}};  // iq3_xxs, iq3_s
+        case 19:
+            return {{0, 10, 0}};  // iq1_s
+        case 23:
+            return {{0, 2, 0}};  // iq4_xs
+        case 34:
+            return {{52, 13, 0}};  // tq1_0
+        case 35:
+            return {{64, 13, 0}};  // tq2_0
         default:
             return {};
     }
@@ -66,6 +86,12 @@ inline std::vector<uint8_t> random_blocks(uint32_t type_id, int64_t n_values, Ra
             if (field.sign > 0) bits &= 0x7fff;
             if (field.sign < 0) bits |= 0x8000;
             std::memcpy(&bytes[block + size_t(field.offset)], &bits, 2);
+        }
+        // Scales that are not an f16 in one place: iq1_m's exponent bits, mxfp4's power of two, nvfp4's four E4M3.
+        if (type_id == 29) bytes[block + 55] = uint8_t((bytes[block + 55] & 0x8f) | 0x20);
+        if (type_id == 39) bytes[block] = uint8_t(122 + random.below(4));
+        if (type_id == 40) {
+            for (size_t i = 0; i < 4; ++i) bytes[block + i] = uint8_t(16 + random.below(24));
         }
     }
     return bytes;

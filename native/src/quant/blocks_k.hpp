@@ -1,4 +1,4 @@
-// Blocks of 256 values with scales per 16 or 32 of them: Q4_K, Q5_K, Q6_K.
+// Blocks of 256 values with scales per 16 or 32 of them: Q2_K, Q3_K, Q4_K, Q5_K, Q6_K.
 #pragma once
 
 #include "quant/half.hpp"
@@ -16,6 +16,45 @@ struct ScaleMin {
 inline ScaleMin scale_min_k4(const uint8_t *packed, int j) {
     if (j < 4) return {packed[j] & 63, packed[j + 4] & 63};
     return {(packed[j + 4] & 15) | (packed[j - 4] >> 6) << 4, packed[j + 4] >> 4 | (packed[j] >> 6) << 4};
+}
+
+/// Block: 16 bytes of scale and min nibbles, 64 bytes of two-bit codes, f16 d, f16 dmin. Each half of the block holds
+/// four runs of 32 values: run r takes bits 2r of its 32 bytes. x = (d scale) q - (dmin min)
+inline void dequantize_q2_k(const void *src, float *dst, int64_t n_values) {
+    const uint8_t *block = static_cast<const uint8_t *>(src);
+    for (int64_t i = 0; i < n_values; i += 256, block += 84) {
+        const float d = load_f16(block + 80);
+        const float dmin = load_f16(block + 82);
+        for (int part = 0; part < 16; ++part, dst += 16) {
+            const float scale = d * float(block[part] & 15);
+            const float min = dmin * float(block[part] >> 4);
+            const uint8_t *q = block + 16 + 32 * (part / 8) + 16 * (part % 2);
+            const int shift = 2 * (part / 2 % 4);
+            for (int j = 0; j < 16; ++j) dst[j] = scale * float(q[j] >> shift & 3) - min;
+        }
+    }
+}
+
+/// Block: 32 bytes of third bits (bit r of byte j: value j of run r), 64 bytes of two-bit codes as in Q2_K, 12 bytes of
+/// 6-bit scales (low nibbles of scales 0-7 then 8-15 in 8 bytes, then upper bit pairs), f16 d.
+/// x = (d (scale - 32)) (q - (third bit ? 0 : 4))
+inline void dequantize_q3_k(const void *src, float *dst, int64_t n_values) {
+    const uint8_t *block = static_cast<const uint8_t *>(src);
+    for (int64_t i = 0; i < n_values; i += 256, block += 110) {
+        const float d = load_f16(block + 108);
+        const uint8_t *scales = block + 96;
+        for (int part = 0; part < 16; ++part, dst += 16) {
+            const int low = scales[part % 8] >> (part / 8 * 4) & 15;
+            const int upper = scales[8 + part % 4] >> (part / 4 * 2) & 3;
+            const float scale = d * float((low | upper << 4) - 32);
+            const uint8_t *q = block + 32 + 32 * (part / 8) + 16 * (part % 2);
+            const uint8_t *high = block + 16 * (part % 2);
+            const int shift = 2 * (part / 2 % 4), bit = part / 2;
+            for (int j = 0; j < 16; ++j) {
+                dst[j] = scale * float((q[j] >> shift & 3) - (high[j] >> bit & 1 ? 0 : 4));
+            }
+        }
+    }
 }
 
 /// Block: f16 d, f16 dmin, 12 bytes of scales, 128 bytes of nibbles. Each 32 bytes hold 64 values, low nibbles first.
