@@ -7,7 +7,7 @@ public sealed class Corpus
 
     private const int EvaluationItems = 200;
 
-    public Corpus(int pretrainingRows = 100_000, int tuningRows = 2_000)
+    public Corpus(int pretrainingRows = 40_000, int tuningRows = 2_000)
     {
         World = new World(Seed);
         // The held-out items are drawn first, so that they do not depend on how much training data is asked for.
@@ -80,7 +80,7 @@ public sealed class Corpus
     private List<string> Stories(Draws draws)
     {
         var stories = new List<string>();
-        for (var i = 0; i < 4_000; i++)
+        for (var i = 0; i < 1_500; i++)
         {
             stories.Add(
                 string.Join(
