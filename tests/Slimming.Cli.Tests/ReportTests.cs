@@ -109,11 +109,15 @@ public sealed class ReportTests : IDisposable
         code.ShouldBe(ExitCode.Done);
         output.ShouldContain("1 training run(s), 2 scored run(s)");
         var html = File.ReadAllText(Out);
-        html.ShouldContain("0.3 &plusmn; 0.0457<span class=\"interval\">[0.2189, 0.3958]</span>");
-        html.ShouldContain("0.42 &plusmn;");
+        html.ShouldContain(
+            "<td class=\"n\">0.300<span class=\"under\">&plusmn; 0.046</span><span class=\"under\">[0.219, 0.396]</span></td>"
+        );
+        html.ShouldContain("exact_<wbr>match_<wbr>flexible, n = 100<");
+        html.ShouldContain("<td class=\"n\">0.420<span");
+        html.ShouldContain("<td class=\"n\">25.50</td>");
         html.IndexOf(">base</th>", StringComparison.Ordinal)
             .ShouldBeLessThan(html.IndexOf(">adapter</th>", StringComparison.Ordinal));
-        html.ShouldContain("word_perplexity &darr;");
+        html.ShouldContain("word_<wbr>perplexity &darr;");
         html.ShouldContain("1.7163");
         html.ShouldContain("1.4922");
         html.ShouldContain("\"evalLoss\":[1.7163,null,null,1.4922]");
@@ -173,7 +177,7 @@ public sealed class ReportTests : IDisposable
         error.ShouldContain("is not finished");
         var html = File.ReadAllText(Out);
         html.ShouldContain("is not finished; its scores are left out");
-        html.ShouldNotContain("exact_match_flexible");
+        html.ShouldNotContain("gsm8k");
     }
 
     [Fact]

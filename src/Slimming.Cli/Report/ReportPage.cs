@@ -41,7 +41,14 @@ internal sealed class ReportPage
 
     private static string Text(string? text) => WebUtility.HtmlEncode(text ?? "");
 
-    private static string Number(double value) => value.ToString("0.####", CultureInfo.InvariantCulture);
+    /// <summary>A name with underscores, which may break after each of them.</summary>
+    private static string Name(string name) => Text(name).Replace("_", "_<wbr>", StringComparison.Ordinal);
+
+    private static string Number(double value) => value.ToString("0.0000", CultureInfo.InvariantCulture);
+
+    /// <summary>Three decimals tell what the items of a benchmark can tell; perplexities need fewer.</summary>
+    private static string Score(double value) =>
+        value.ToString(Math.Abs(value) < 10 ? "0.000" : "0.00", CultureInfo.InvariantCulture);
 
     private static string Resource(string name)
     {
@@ -109,28 +116,30 @@ internal sealed class ReportPage
             return;
         }
         _html.Append(
-            "<section>\n<h2>Scores</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>task</th><th>metric</th>"
+            "<section>\n<h2>Scores</h2>\n<div class=\"scroll\"><table class=\"scores\">\n<thead><tr><th>task</th>"
         );
         foreach (var run in runs)
         {
             _html.Append($"<th class=\"n\">{Text(run.Label)}</th>");
         }
-        _html.Append("<th class=\"n\">n</th></tr></thead>\n<tbody>\n");
+        _html.Append("</tr></thead>\n<tbody>\n");
         foreach (var (task, metric) in runs.SelectMany(r => r.Metrics).Select(m => (m.Task, m.Metric)).Distinct())
         {
             var cells = runs.Select(r => r.Metrics.FirstOrDefault(m => m.Task == task && m.Metric == metric)).ToArray();
-            _html.Append($"<tr><td>{Text(task)}</td><td>{Text(metric)}{(LowerIsBetter(metric) ? " &darr;" : "")}</td>");
+            var counts = string.Join(" / ", cells.OfType<MetricRow>().Select(c => c.N).Distinct().Order());
+            _html.Append(
+                $"<tr><td>{Name(task)}<span class=\"under\">{Name(metric)}{(LowerIsBetter(metric) ? " &darr;" : "")}, n = {counts}</span></td>"
+            );
             foreach (var cell in cells)
             {
                 _html.Append($"<td class=\"n\">{(cell is null ? "&ndash;" : Cell(cell))}</td>");
             }
-            var counts = cells.OfType<MetricRow>().Select(c => c.N).Distinct().Order();
-            _html.Append($"<td class=\"n\">{string.Join(" / ", counts)}</td></tr>\n");
+            _html.Append("</tr>\n");
         }
         _html.Append(
-            "</tbody></table></div>\n<p class=\"muted\">value &plusmn; standard error, 95 % interval below it; n items. "
-                + "&darr; lower is better. Intervals are of each run alone: runs on the same items differ by less than "
-                + "overlapping intervals suggest.</p>\n</section>\n"
+            "</tbody></table></div>\n<p class=\"muted\">Value, standard error, 95 % interval; n items; &darr; lower is better. "
+                + "Each interval is of one run alone: runs scored on the same items can differ clearly even where their "
+                + "intervals overlap.</p>\n</section>\n"
         );
     }
 
@@ -139,10 +148,10 @@ internal sealed class ReportPage
 
     private static string Cell(MetricRow row)
     {
-        var text = Number(row.Value) + (row.Stderr is { } error ? $" &plusmn; {Number(error)}" : "");
+        var error = row.Stderr is { } stderr ? $"<span class=\"under\">&plusmn; {Score(stderr)}</span>" : "";
         return row is { IntervalLow: { } low, IntervalHigh: { } high }
-            ? $"{text}<span class=\"interval\">[{Number(low)}, {Number(high)}]</span>"
-            : text;
+            ? $"{Score(row.Value)}{error}<span class=\"under\">[{Score(low)}, {Score(high)}]</span>"
+            : Score(row.Value) + error;
     }
 
     private void Training(TrainCurve run, int index)

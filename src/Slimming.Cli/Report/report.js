@@ -3,7 +3,6 @@
   const runs = JSON.parse(document.getElementById("curves").textContent);
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const number = (value) => (value == null ? "-" : value.toPrecision(5));
-  // A label narrower than this many pixels would run into the next one.
   const height = (width) => Math.round(Math.min(380, Math.max(240, width * 0.45)));
   const charts = [];
 
@@ -15,7 +14,7 @@
     });
     const series = [{ label: "step" }];
     series.push({
-      label: "train loss", stroke: color("--train"), width: run.mean ? 1 : 1.75, alpha: run.mean ? 0.45 : 1,
+      label: "train loss", stroke: color("--train"), width: run.mean ? 1 : 1.75, alpha: run.mean ? 0.6 : 1,
       points: { show: run.steps.length < 3 }, spanGaps: true, value: (_, v) => number(v),
     });
     if (run.mean) {
@@ -37,7 +36,7 @@
       width, height: height(width), series,
       scales: { x: { time: false } },
       axes: [
-        { ...axis(), label: "step", labelSize: 22, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1e5, 1e6] },
+        { ...axis(), label: "step", labelSize: 20, size: 30, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1e5, 1e6] },
         { ...axis(), label: "loss (nats per target)", labelSize: 22, size: 52 },
       ],
     };
@@ -51,9 +50,19 @@
   }
 
   draw();
-  let timer;
-  addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(draw, 100); });
+  const resized = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      const chart = charts[Number(target.id.slice("curve-".length))];
+      const width = target.clientWidth;
+      if (chart && width !== chart.width) chart.setSize({ width, height: height(width) });
+    }
+  });
+  runs.forEach((_, i) => resized.observe(document.getElementById("curve-" + i)));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   // Paper is white: the curves are drawn again in the colours of the print rules, and back afterwards.
   matchMedia("print").addEventListener("change", draw);
+  // Settings that are folded on the screen are printed too.
+  const folded = [...document.querySelectorAll("details:not([open])")];
+  addEventListener("beforeprint", () => folded.forEach((d) => { d.open = true; }));
+  addEventListener("afterprint", () => folded.forEach((d) => { d.open = false; }));
 })();
