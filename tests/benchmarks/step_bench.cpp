@@ -1,6 +1,6 @@
 // Speed of a training step and of a forward on a model of random blocks, beside this machine's peak rate of f32 fused
 // multiply-adds measured in the same run. Prints ratios: the machine's own speed cancels.
-//   slimming_step_bench [type] [sequences] [tokens] [rounds] [shape]
+//   slimming_step_bench [type] [sequences] [tokens] [rounds] [shape] [compute]
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -218,7 +218,8 @@ int main(int argc, char **argv) {
     c.size = sizeof c;
     c.micro_batch_tokens = 512;
     c.max_sequence_tokens = length;
-    c.compute = SLM_COMPUTE_F32;
+    const bool bf16 = argc > 6 && std::strcmp(argv[6], "bf16") == 0;
+    c.compute = bf16 ? SLM_COMPUTE_BF16 : SLM_COMPUTE_F32;
     c.training = 1;
     slm_plan plan{};
     plan.size = sizeof plan;
@@ -274,8 +275,8 @@ int main(int argc, char **argv) {
         train.push_back(n_tokens / step_seconds / rate);
         forward.push_back(n_tokens / forward_seconds / rate);
     }
-    std::printf("%s %s, %d x %d tokens, rank 16 on 7 linears, f32, %s, %d threads\n", shape.name, type.name, sequences,
-                length, info.cpu_name, info.n_threads);
+    std::printf("%s %s, %d x %d tokens, rank 16 on 7 linears, %s, %s, %d threads\n", shape.name, type.name, sequences,
+                length, bf16 ? "bf16" : "f32", info.cpu_name, info.n_threads);
     std::printf(
         "peak f32 GFLOP/s %.0f | step: %.0f tokens/s, %.3f per peak GFLOP/s (%.3f to %.3f) | forward: %.0f "
         "tokens/s, %.3f | planned %.0f MiB, peak RSS %ld MiB\n",

@@ -67,13 +67,13 @@ double check_linear(Runtime &runtime, const QuantType &type, bool backward) {
     std::vector<float> y(static_cast<size_t>(kRows * n));
     if (backward) {
         const LinearGradTerm term{x.data(), k, weight};
-        runtime.backend.linear_backward(kRows, &term, 1, y.data(), n, false);
+        runtime.backend.linear_backward(kRows, &term, 1, y.data(), n, false, {});
     } else {
         LinearOutput out;
         out.y = y.data();
         out.ldy = n;
         out.terms[0] = {x.data(), k, weight};
-        runtime.backend.linear(kRows, &out, 1);
+        runtime.backend.linear(kRows, &out, 1, {});
     }
     Worst worst;
     for (int64_t r = 0; r < kRows; ++r)

@@ -19,9 +19,10 @@ class CpuBackend final : public Backend {
 
     bool supports(const Weight &w) const override;
     int64_t attention_scratch(const AttentionShape &shape, int64_t max_tokens) const override;
-    void linear(int64_t T, const LinearOutput *outputs, int n_outputs) override;
-    void linear_backward(int64_t T, const LinearGradTerm *terms, int n_terms, float *dx, int64_t lddx,
-                         bool add) override;
+    int64_t precision_scratch(slm_compute compute, int64_t T, int64_t columns) const override;
+    void linear(int64_t T, const LinearOutput *outputs, int n_outputs, const Precision &precision) override;
+    void linear_backward(int64_t T, const LinearGradTerm *terms, int n_terms, float *dx, int64_t lddx, bool add,
+                         const Precision &precision) override;
     void matmul(int64_t m, int64_t n, int64_t k, MatrixView a, MatrixView b, float *c, int64_t ldc, bool add) override;
     void embedding(int64_t T, const int32_t *ids, const Weight &w, float scale, float *out) override;
     void embedding_backward(int64_t T, const int32_t *ids, int64_t columns, float scale, const float *dout,
@@ -59,15 +60,37 @@ class CpuBackend final : public Backend {
  private:
     struct AttentionScratch;
 
-    float *panel(int thread) const { return pack_.floats() + thread * kThreadFloats; }
-    float *row_block(int thread) const { return panel(thread) + kPanelFloats; }
+    // A left operand in the precision of its product: f32 as it lies, or rounded rows.
+    struct Operand {
+        const float *f32;
+        const uint16_t *bf16;
+        int64_t ld;
+    };
+
+    char *thread_memory(int thread) const { return static_cast<char *>(pack_.data()) + thread * kThreadBytes; }
+    float *panel(int thread) const { return reinterpret_cast<float *>(thread_memory(thread)); }
+    float *row_block(int thread) const { return reinterpret_cast<float *>(thread_memory(thread) + kPanelBytes); }
+    uint16_t *panel_bf16(int thread) const { return reinterpret_cast<uint16_t *>(thread_memory(thread)); }
+    uint16_t *row_block_bf16(int thread) const { return reinterpret_cast<uint16_t *>(row_block(thread)); }
+    float *row(int thread) const { return reinterpret_cast<float *>(thread_memory(thread) + kPanelBytes + kRowsBytes); }
+
     const QuantType &type_of(const Weight &w) const { return *kernels_.find_type(w.type->id); }
+    Operand round(int64_t T, int64_t columns, const float *x, int64_t ldx, uint16_t *out, int64_t ld_out) const;
+    void decode_bf16(const Weight &w, int64_t row, int64_t column, int64_t n, uint16_t *out, int thread) const;
     void pack_outputs(const Weight &w, int64_t row, int64_t n_rows, int64_t k0, int64_t k1, int thread) const;
+    void pack_outputs_bf16(const Weight &w, int64_t row, int64_t n_rows, int64_t k0, int64_t k1, int thread) const;
     void pack_inputs(const Weight &w, int64_t column, int64_t n_columns, int64_t k0, int64_t k1, int64_t depth,
                      int thread) const;
-    void linear_panel(const LinearOutput &out, int64_t row, int64_t m0, int64_t m1, int thread) const;
-    void linear_backward_group(const LinearGradTerm *terms, int n_terms, int64_t column, int64_t width, int64_t depth,
-                               int64_t m0, int64_t m1, float *dx, int64_t lddx, bool add, int thread) const;
+    void pack_inputs_bf16(const Weight &w, int64_t column, int64_t n_columns, int64_t k0, int64_t k1, int64_t depth,
+                          int thread) const;
+    // c[m0..m1, n] (+)= a[:, k0..k1) times the packed panel
+    void multiply_panel(const Operand &a, int64_t m0, int64_t m1, int64_t n, int64_t k0, int64_t k1, int64_t panel_at,
+                        float *c, int64_t ldc, bool add, int thread) const;
+    void linear_panel(const LinearOutput &out, const Operand *operands, int64_t row, int64_t m0, int64_t m1,
+                      int thread) const;
+    void linear_backward_group(const LinearGradTerm *terms, const Operand *operands, int n_terms, int64_t column,
+                               int64_t width, int64_t group, int64_t m0, int64_t m1, float *dx, int64_t lddx, bool add,
+                               int thread) const;
     void attention_head(const AttentionShape &shape, const Sequences &seqs, int64_t sequence, int64_t head,
                         const float *q, const float *k, const float *v, float *out, float *lse,
                         const AttentionScratch &scratch) const;
@@ -75,9 +98,10 @@ class CpuBackend final : public Backend {
                                  const float *q, const float *k, const float *v, const float *out, const float *lse,
                                  const float *dout, float *dq, const AttentionScratch &scratch) const;
 
-    static constexpr int64_t kDepth = 1024;                   // k values packed at once
-    static constexpr int64_t kPanelFloats = kDepth * kPanel;  // 256 KiB: stays in L2
-    static constexpr int64_t kThreadFloats = kPanelFloats + 16 * kDepth;
+    static constexpr int64_t kDepth = 1024;                      // k values packed at once in f32, twice that in bf16
+    static constexpr int64_t kPanelBytes = kDepth * kPanel * 4;  // 256 KiB: stays in L2
+    static constexpr int64_t kRowsBytes = 16 * kDepth * 4;       // 16 rows on their way into a panel
+    static constexpr int64_t kThreadBytes = kPanelBytes + kRowsBytes + 2 * kDepth * 4;
     static constexpr int64_t kRowTile = 48;  // rows of work handed out together
 
     ThreadPool &pool_;

@@ -40,7 +40,8 @@ uint32_t read_features() {
 slm_isa best_isa(uint32_t features) {
     constexpr uint32_t avx2 = SLM_CPU_FEATURE_AVX2 | SLM_CPU_FEATURE_FMA | SLM_CPU_FEATURE_F16C;
     if ((features & avx2) != avx2) return SLM_ISA_SCALAR;
-    return features & SLM_CPU_FEATURE_AVX512 ? SLM_ISA_AVX512 : SLM_ISA_AVX2;
+    if (!(features & SLM_CPU_FEATURE_AVX512)) return SLM_ISA_AVX2;
+    return features & SLM_CPU_FEATURE_AVX512_BF16 ? SLM_ISA_AVX512_BF16 : SLM_ISA_AVX512;
 }
 
 }  // namespace
@@ -60,8 +61,10 @@ const Kernels &select_kernels() {
             chosen = SLM_ISA_AVX2;
         else if (std::strcmp(wanted, "avx512") == 0)
             chosen = SLM_ISA_AVX512;
+        else if (std::strcmp(wanted, "avx512_bf16") == 0)
+            chosen = SLM_ISA_AVX512_BF16;
         else
-            fail(SLM_STATUS_INVALID_ARGUMENT, "SLM_ISA is '%s', expected scalar, avx2 or avx512", wanted);
+            fail(SLM_STATUS_INVALID_ARGUMENT, "SLM_ISA is '%s', expected scalar, avx2, avx512 or avx512_bf16", wanted);
         if (chosen > best)
             fail(SLM_STATUS_UNSUPPORTED, "SLM_ISA asks for '%s', which this machine does not offer; leave it unset",
                  wanted);

@@ -8,6 +8,22 @@ namespace slm {
 namespace {
 
 template <int MR, int NV>
+static inline void store_tile(const vf (&sum)[MR][NV], float *c, int64_t ldc, bool add, int64_t n_valid) {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i, c += ldc) {
+        if (n_valid == NV * kLanes) {
+#pragma GCC unroll 4
+            for (int j = 0; j < NV; ++j) store(c + j * kLanes, add ? load(c + j * kLanes) + sum[i][j] : sum[i][j]);
+        } else {
+            float edge[NV * kLanes];
+#pragma GCC unroll 4
+            for (int j = 0; j < NV; ++j) store(edge + j * kLanes, sum[i][j]);
+            for (int64_t n = 0; n < n_valid; ++n) c[n] = add ? c[n] + edge[n] : edge[n];
+        }
+    }
+}
+
+template <int MR, int NV>
 static inline void gemm_micro(const GemmTile &t, int64_t m0, int64_t n0, int64_t n_valid) {
     vf sum[MR][NV];
 #pragma GCC unroll 16
@@ -28,19 +44,7 @@ static inline void gemm_micro(const GemmTile &t, int64_t m0, int64_t n0, int64_t
             for (int j = 0; j < NV; ++j) sum[i][j] = fma(left, right[j], sum[i][j]);
         }
     }
-    float *c = t.c + m0 * t.ldc + n0;
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i, c += t.ldc) {
-        if (n_valid == NV * kLanes) {
-#pragma GCC unroll 4
-            for (int j = 0; j < NV; ++j) store(c + j * kLanes, t.add ? load(c + j * kLanes) + sum[i][j] : sum[i][j]);
-        } else {
-            float edge[NV * kLanes];
-#pragma GCC unroll 4
-            for (int j = 0; j < NV; ++j) store(edge + j * kLanes, sum[i][j]);
-            for (int64_t n = 0; n < n_valid; ++n) c[n] = t.add ? c[n] + edge[n] : edge[n];
-        }
-    }
+    store_tile<MR, NV>(sum, t.c + m0 * t.ldc + n0, t.ldc, t.add, n_valid);
 }
 
 // Rows that are left over run through smaller tiles; the sum of an element is the same in all of them.
@@ -86,35 +90,44 @@ static void gemm(const GemmTile &t) {
     }
 }
 
+#if defined(__AVX512F__)
+// Rows become columns of a 16 x 16 block of 32-bit values.
+static inline void transpose_16x16(__m512 (&r)[16]) {
+    __m512 s[16];
+    for (int i = 0; i < 8; ++i) {
+        s[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+        s[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+    }
+    for (int i = 0; i < 4; ++i) {
+        r[4 * i + 0] = _mm512_shuffle_ps(s[4 * i], s[4 * i + 2], 0x44);
+        r[4 * i + 1] = _mm512_shuffle_ps(s[4 * i], s[4 * i + 2], 0xEE);
+        r[4 * i + 2] = _mm512_shuffle_ps(s[4 * i + 1], s[4 * i + 3], 0x44);
+        r[4 * i + 3] = _mm512_shuffle_ps(s[4 * i + 1], s[4 * i + 3], 0xEE);
+    }
+    // r[4g + c] holds, for 128-bit lane l, column 4l + c of rows 4g .. 4g+3.
+    for (int c = 0; c < 4; ++c) {
+        const __m512 low01 = _mm512_shuffle_f32x4(r[c], r[4 + c], 0x44);
+        const __m512 high01 = _mm512_shuffle_f32x4(r[c], r[4 + c], 0xEE);
+        const __m512 low23 = _mm512_shuffle_f32x4(r[8 + c], r[12 + c], 0x44);
+        const __m512 high23 = _mm512_shuffle_f32x4(r[8 + c], r[12 + c], 0xEE);
+        s[c] = _mm512_shuffle_f32x4(low01, low23, 0x88);
+        s[4 + c] = _mm512_shuffle_f32x4(low01, low23, 0xDD);
+        s[8 + c] = _mm512_shuffle_f32x4(high01, high23, 0x88);
+        s[12 + c] = _mm512_shuffle_f32x4(high01, high23, 0xDD);
+    }
+    for (int i = 0; i < 16; ++i) r[i] = s[i];
+}
+#endif
+
 static void transpose(const float *rows, int64_t ld, int n_rows, int64_t n_columns, float *panel, int j0) {
     int64_t k = 0;
 #if defined(__AVX512F__)
     if (n_rows == 16) {
         for (; k + 16 <= n_columns; k += 16) {
-            __m512 r[16], s[16];
+            __m512 r[16];
             for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_ps(rows + i * ld + k);
-            for (int i = 0; i < 8; ++i) {
-                s[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-                s[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-            }
-            for (int i = 0; i < 4; ++i) {
-                r[4 * i + 0] = _mm512_shuffle_ps(s[4 * i], s[4 * i + 2], 0x44);
-                r[4 * i + 1] = _mm512_shuffle_ps(s[4 * i], s[4 * i + 2], 0xEE);
-                r[4 * i + 2] = _mm512_shuffle_ps(s[4 * i + 1], s[4 * i + 3], 0x44);
-                r[4 * i + 3] = _mm512_shuffle_ps(s[4 * i + 1], s[4 * i + 3], 0xEE);
-            }
-            // r[4g + c] holds, for 128-bit lane l, column 4l + c of rows 4g .. 4g+3.
-            for (int c = 0; c < 4; ++c) {
-                const __m512 low01 = _mm512_shuffle_f32x4(r[c], r[4 + c], 0x44);
-                const __m512 high01 = _mm512_shuffle_f32x4(r[c], r[4 + c], 0xEE);
-                const __m512 low23 = _mm512_shuffle_f32x4(r[8 + c], r[12 + c], 0x44);
-                const __m512 high23 = _mm512_shuffle_f32x4(r[8 + c], r[12 + c], 0xEE);
-                float *out = panel + (k + c) * kPanel + j0;
-                _mm512_storeu_ps(out, _mm512_shuffle_f32x4(low01, low23, 0x88));
-                _mm512_storeu_ps(out + 4 * kPanel, _mm512_shuffle_f32x4(low01, low23, 0xDD));
-                _mm512_storeu_ps(out + 8 * kPanel, _mm512_shuffle_f32x4(high01, high23, 0x88));
-                _mm512_storeu_ps(out + 12 * kPanel, _mm512_shuffle_f32x4(high01, high23, 0xDD));
-            }
+            transpose_16x16(r);
+            for (int i = 0; i < 16; ++i) _mm512_storeu_ps(panel + (k + i) * kPanel + j0, r[i]);
         }
     }
 #endif

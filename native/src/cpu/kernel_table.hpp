@@ -1,6 +1,7 @@
 // The table of this file's instruction set; included once by each kernels_*.cpp.
 #pragma once
 
+#include "cpu/bf16_kernel.hpp"
 #include "cpu/gemm_kernel.hpp"
 #include "cpu/row_kernels.hpp"
 #include "quant/blocks.hpp"
@@ -21,6 +22,10 @@ static Kernels make_kernels(const char *name, slm_isa isa) {
     k.gemm = gemm;
     k.find_type = find_type;
     k.transpose = transpose;
+    k.gemm_bf16 = gemm_bf16;
+    k.to_bf16 = to_bf16;
+    k.transpose_bf16 = transpose_bf16;
+    k.interleave_bf16 = interleave_bf16;
     k.rms_norm = rms_norm;
     k.rms_norm_backward = rms_norm_backward;
     k.rms_norm_weight_backward = rms_norm_weight_backward;

@@ -23,6 +23,18 @@ struct GemmTile {
     bool add;  // += instead of =
 };
 
+// The same with bf16 operands: A row-major with k-pairs side by side, B a panel [k/2][kPanel][2]; sums are f32. k is
+// even.
+struct GemmTileBf16 {
+    int64_t m, n, k;
+    const uint16_t *a;
+    int64_t lda;
+    const uint16_t *b;
+    float *c;
+    int64_t ldc;
+    bool add;
+};
+
 struct Kernels {
     const char *name;
     slm_isa isa;
@@ -30,6 +42,11 @@ struct Kernels {
     const QuantType *(*find_type)(uint32_t ggml_type);  // the same table, its loops compiled for this instruction set
     // panel[k][kPanel] column j0 + j = rows[j][k] for j < n_rows; a transposing copy.
     void (*transpose)(const float *rows, int64_t ld, int n_rows, int64_t n_columns, float *panel, int j0);
+    void (*gemm_bf16)(const GemmTileBf16 &tile);
+    void (*to_bf16)(int64_t n, const float *x, uint16_t *y);  // round to nearest even
+    // panel pair (k/2, j0 + j) = (rows[j][k], rows[j][k+1])
+    void (*transpose_bf16)(const uint16_t *rows, int64_t ld, int n_rows, int64_t n_columns, uint16_t *panel, int j0);
+    void (*interleave_bf16)(int64_t n, const uint16_t *a, const uint16_t *b, uint16_t *out);
     // y = x / sqrt(mean(x^2) + eps) * g; returns 1/rms.
     float (*rms_norm)(int64_t n, float eps, const float *x, const float *g, float *y);
     // dx += (g*dy - xhat * mean(g*dy*xhat)) / rms
@@ -64,6 +81,7 @@ struct Kernels {
 const Kernels &kernels_scalar();
 const Kernels &kernels_avx2();
 const Kernels &kernels_avx512();
+const Kernels &kernels_avx512_bf16();  // avx512 with bf16 products in hardware
 
 uint32_t cpu_features();          // slm_cpu_feature bits that CPU and operating system offer
 const Kernels &select_kernels();  // the best that cpu_features() allows, lowered by SLM_ISA

@@ -21,7 +21,7 @@ void split_elements(ThreadPool &pool, int64_t n, const Body &body) {
 }  // namespace
 
 CpuBackend::CpuBackend(ThreadPool &pool, const Kernels &kernels)
-    : pool_(pool), kernels_(kernels), pack_(static_cast<size_t>(pool.size() * kThreadFloats) * sizeof(float)) {}
+    : pool_(pool), kernels_(kernels), pack_(static_cast<size_t>(pool.size() * kThreadBytes)) {}
 
 bool CpuBackend::supports(const Weight &w) const {
     return w.type != nullptr && kernels_.find_type(w.type->id) != nullptr && w.columns % w.type->block_values == 0;

@@ -13,12 +13,14 @@ void check_cancel(const std::atomic<bool> &cancel) {
 
 }  // namespace
 
-Decoder::Decoder(const Model &model, const Method &method, int64_t max_positions, int64_t logit_rows)
+Decoder::Decoder(const Model &model, const Method &method, int64_t max_positions, int64_t logit_rows,
+                 slm_compute compute)
     : model_(model),
       method_(method),
       backend_(model.backend()),
       max_positions_(max_positions),
       logit_rows_(logit_rows),
+      precision_{compute, nullptr},
       layers_(static_cast<size_t>(model.config().n_layer)) {
     const slm_model_params &c = model.config();
     make_rope(rope_global_, rope_global_memory_, static_cast<double>(c.rope_freq_base),
@@ -106,6 +108,10 @@ void Decoder::lay_out(Arena &arena, int64_t T, Keep keep, bool backward) {
     s.residual = arena.take<float>(T * d);
     s.attention = arena.take<char>(backend_.attention_scratch(attention_shape(0), T));
     s.method = arena.take<float>(method_.scratch_values(T));
+    const int64_t widest = backward ? std::max(n_q + 2 * n_kv, 2 * ff) : std::max({d, n_q, ff});
+    precision_.scratch =
+        arena.take<char>(std::max(backend_.precision_scratch(precision_.compute, T, std::max(widest, d)),
+                                  backend_.precision_scratch(precision_.compute, logit_rows_, d)));
     s.head_x = arena.take<float>(logit_rows_ * d);
     s.head_h = arena.take<float>(logit_rows_ * d);
     s.head_rstd = arena.take<float>(logit_rows_);
@@ -155,11 +161,11 @@ void Decoder::add_branch(const RunState &run, Role norm, int layer, const float 
     if (!has(norm, layer)) {
         out.y = y;
         out.add = true;
-        backend_.linear(T_, &out, 1);
+        backend_.linear(T_, &out, 1, precision_);
         return;
     }
     out.y = raw;
-    backend_.linear(T_, &out, 1);
+    backend_.linear(T_, &out, 1, precision_);
     backend_.rms_norm(T_, 1, c.n_embd, c.norm_rms_epsilon, raw, vector(run, norm, layer), scratch_.residual, rstd);
     backend_.add(n, scratch_.residual, y);
 }
@@ -198,7 +204,7 @@ void Decoder::attention_part(const RunState &run, int il, const int32_t *positio
         if (has(biases[i], il)) outs[i].bias = vector(run, biases[i], il);
     }
     method_.linear_forward(run, Site::QKV, il, scratch_.h, outs, layer.kept[0], scratch_.method);
-    backend_.linear(T_, outs, 3);
+    backend_.linear(T_, outs, 3, precision_);
     if (q_norm)
         backend_.rms_norm(T_, c.n_head, hd, c.norm_rms_epsilon, layer.q_raw, vector(run, ROLE_ATTN_Q_NORM, il), layer.q,
                           layer.rstd_q);
@@ -227,7 +233,7 @@ void Decoder::attention_part_backward(const RunState &run, int il, const int32_t
     LinearGradTerm terms[6];
     terms[0] = {dout, d, weight(run, ROLE_ATTN_OUTPUT, il)};
     int n_terms = method_.linear_backward(run, Site::OUTPUT, il, layer.att, &dout, terms, 1, layer.kept[1], s.method);
-    backend_.linear_backward(T_, terms, n_terms, s.datt, n_q, false);
+    backend_.linear_backward(T_, terms, n_terms, s.datt, n_q, false, precision_);
     method_.linear_backward_input(run, Site::OUTPUT, il, s.datt, layer.kept[1], s.method);
 
     backend_.attention_backward(attention_shape(il), run.seqs, layer.q, layer.k, layer.v, layer.att, layer.lse, s.datt,
@@ -258,7 +264,7 @@ void Decoder::attention_part_backward(const RunState &run, int il, const int32_t
     }
     n_terms = method_.linear_backward(run, Site::QKV, il, s.h, dy, terms, 3, layer.kept[0], s.method);
     if (il == 0 && !method_.trains_input()) return;
-    backend_.linear_backward(T_, terms, n_terms, s.dh, d, false);
+    backend_.linear_backward(T_, terms, n_terms, s.dh, d, false, precision_);
     method_.linear_backward_input(run, Site::QKV, il, s.dh, layer.kept[0], s.method);
     norm_backward(run, ROLE_ATTN_NORM, il, 1, d, layer.rstd_attn, layer.x, s.dh, s.dx);
 }
@@ -275,7 +281,7 @@ void Decoder::ffn_part(const RunState &run, int il) {
     outs[0].terms[0] = {scratch_.h, c.n_embd, weight(run, ROLE_FFN_GATE, il)};
     outs[1].terms[0] = {scratch_.h, c.n_embd, weight(run, ROLE_FFN_UP, il)};
     method_.linear_forward(run, Site::GATE_UP, il, scratch_.h, outs, layer.kept[2], scratch_.method);
-    backend_.linear(T_, outs, 2);
+    backend_.linear(T_, outs, 2, precision_);
 }
 
 void Decoder::ffn_down(const RunState &run, int il, float *x_next) {
@@ -308,7 +314,7 @@ void Decoder::ffn_part_backward(const RunState &run, int il) {
     LinearGradTerm terms[6];
     terms[0] = {dout, d, weight(run, ROLE_FFN_DOWN, il)};
     int n_terms = method_.linear_backward(run, Site::DOWN, il, s.act, &dout, terms, 1, layer.kept[3], s.method);
-    backend_.linear_backward(T_, terms, n_terms, s.dact, ff, false);
+    backend_.linear_backward(T_, terms, n_terms, s.dact, ff, false, precision_);
     method_.linear_backward_input(run, Site::DOWN, il, s.dact, layer.kept[3], s.method);
 
     backend_.glu_backward(activation, T_ * ff, s.dact, layer.gate, layer.up);
@@ -317,7 +323,7 @@ void Decoder::ffn_part_backward(const RunState &run, int il) {
     terms[0] = {dy[0], ff, weight(run, ROLE_FFN_GATE, il)};
     terms[1] = {dy[1], ff, weight(run, ROLE_FFN_UP, il)};
     n_terms = method_.linear_backward(run, Site::GATE_UP, il, s.h, dy, terms, 2, layer.kept[2], s.method);
-    backend_.linear_backward(T_, terms, n_terms, s.dh, d, false);
+    backend_.linear_backward(T_, terms, n_terms, s.dh, d, false, precision_);
     method_.linear_backward_input(run, Site::GATE_UP, il, s.dh, layer.kept[2], s.method);
     norm_backward(run, ROLE_FFN_NORM, il, 1, d, layer.rstd_ffn, layer.x_mid, s.dh, s.dx);
 }
@@ -332,7 +338,7 @@ void Decoder::head_chunk(const RunState &run, const int64_t *rows, int64_t n, fl
     output.y = out;
     output.ldy = c.n_vocab;
     output.terms[0] = {scratch_.head_h, c.n_embd, weight(run, model_.tied_head() ? ROLE_TOKEN_EMBD : ROLE_OUTPUT)};
-    backend_.linear(n, &output, 1);
+    backend_.linear(n, &output, 1, precision_);
 }
 
 // logits_ holds d loss / d logits; a tied head adds its gradient to the embedding's.
@@ -340,11 +346,12 @@ void Decoder::head_chunk_backward(const RunState &run, const int64_t *rows, int6
     const slm_model_params &c = model_.config();
     const Role role = model_.tied_head() ? ROLE_TOKEN_EMBD : ROLE_OUTPUT;
     Scratch &s = scratch_;
-    const LinearGradTerm term = {logits_.floats(), c.n_vocab, weight(run, role)};
-    backend_.linear_backward(n, &term, 1, s.head_dh, c.n_embd, false);
     if (float *dw = gradient(run, role))
         backend_.matmul(c.n_vocab, c.n_embd, n, {logits_.floats(), 1, c.n_vocab}, {s.head_h, c.n_embd, 1}, dw, c.n_embd,
                         true);
+    // Their last use: the logits may be rounded where they lie.
+    const LinearGradTerm term = {logits_.floats(), c.n_vocab, weight(run, role)};
+    backend_.linear_backward(n, &term, 1, s.head_dh, c.n_embd, false, {precision_.compute, logits_.data()});
     if (float *dg = gradient(run, ROLE_OUTPUT_NORM))
         backend_.rms_norm_weight_backward(n, 1, c.n_embd, s.head_rstd, s.head_x, s.head_dh, dg);
     // head_h is free now: it becomes the gradient of the gathered rows.

@@ -22,7 +22,7 @@ enum class Keep {
 class Decoder {
  public:
     // max_positions: rope tables reach this far.
-    Decoder(const Model &model, const Method &method, int64_t max_positions, int64_t logit_rows);
+    Decoder(const Model &model, const Method &method, int64_t max_positions, int64_t logit_rows, slm_compute compute);
 
     // Takes every buffer of a run over T rows; with an empty arena it measures.
     void lay_out(Arena &arena, int64_t T, Keep keep, bool backward);
@@ -100,6 +100,7 @@ class Decoder {
     const Method &method_;
     Backend &backend_;
     int64_t max_positions_, logit_rows_;
+    Precision precision_;
     Buffer rope_global_memory_, rope_local_memory_, logits_;
     RopeTable rope_global_, rope_local_;
     int64_t T_ = 0;

@@ -22,6 +22,7 @@ struct LinearTerm {
     const float *x = nullptr;  // [T, W.columns]
     int64_t ldx = 0;
     Weight w;
+    bool exact = false;  // f32 in every compute mode: adapters
 };
 
 // y (=|+=) sum of terms (+ bias); all outputs of one call share T.
@@ -39,6 +40,14 @@ struct LinearGradTerm {
     const float *dy = nullptr;  // [T, W.rows]
     int64_t lddy = 0;
     Weight w;
+    bool exact = false;
+};
+
+// How the products with base weights are computed. Anything but f32 needs scratch for the rounded activations.
+struct Precision {
+    slm_compute compute = SLM_COMPUTE_F32;
+    // precision_scratch() bytes. In linear_backward it may be the single term's own dy, which is then overwritten.
+    void *scratch = nullptr;
 };
 
 // C[m, n] (=|+=) sum_k A(m, k) B(k, n), any strides.
@@ -77,11 +86,14 @@ class Backend {
     // Bytes of scratch that attention needs for sequences up to max_tokens; handed in by the caller.
     virtual int64_t attention_scratch(const AttentionShape &shape, int64_t max_tokens) const = 0;
 
-    // y_j (=|+=) sum_i x_ji W_ji^T + bias_j
-    virtual void linear(int64_t T, const LinearOutput *outputs, int n_outputs) = 0;
+    // Bytes for the rounded copies of all activations, `columns` together, that one call reads.
+    virtual int64_t precision_scratch(slm_compute compute, int64_t T, int64_t columns) const = 0;
+
+    // y_j (=|+=) sum_i x_ji W_ji^T + bias_j; outputs of one call read the same first x
+    virtual void linear(int64_t T, const LinearOutput *outputs, int n_outputs, const Precision &precision) = 0;
     // dx (=|+=) sum_i dy_i W_i; backward of `linear` towards its input
-    virtual void linear_backward(int64_t T, const LinearGradTerm *terms, int n_terms, float *dx, int64_t lddx,
-                                 bool add) = 0;
+    virtual void linear_backward(int64_t T, const LinearGradTerm *terms, int n_terms, float *dx, int64_t lddx, bool add,
+                                 const Precision &precision) = 0;
     // c[m, n] (=|+=) a b; backward of `linear` towards a weight is dW[o, i] += dy^T x
     virtual void matmul(int64_t m, int64_t n, int64_t k, MatrixView a, MatrixView b, float *c, int64_t ldc,
                         bool add) = 0;

@@ -132,7 +132,7 @@ void Lora::linear_forward(const RunState &run, Site site, int layer, const float
         const Target &target = own.targets[i];
         LinearOutput &out = outputs[target.linear];
         out.terms[out.n_terms++] = {
-            kept + static_cast<int64_t>(i) * rank_, R, {&f32_, run.parameters + target.b, target.n_out, rank_}};
+            kept + static_cast<int64_t>(i) * rank_, R, {&f32_, run.parameters + target.b, target.n_out, rank_}, true};
     }
 }
 
@@ -170,7 +170,7 @@ int Lora::linear_backward(const RunState &run, Site site, int layer, const float
                            run.gradients + own.targets[static_cast<size_t>(g)].a, n_in, true);
         }
     }
-    if (!drops(run)) terms[n_terms++] = {du, R, {&f32_, run.parameters + own.targets[0].a, R, n_in}};
+    if (!drops(run)) terms[n_terms++] = {du, R, {&f32_, run.parameters + own.targets[0].a, R, n_in}, true};
     return n_terms;
 }
 

@@ -9,9 +9,9 @@ namespace slm {
 namespace {
 
 slm_context_params checked(slm_context_params params) {
-    if (params.compute != SLM_COMPUTE_F32)
-        fail(SLM_STATUS_UNSUPPORTED, "compute mode number %u is not in this build, expected %d (f32)", params.compute,
-             SLM_COMPUTE_F32);
+    if (params.compute != SLM_COMPUTE_F32 && params.compute != SLM_COMPUTE_BF16)
+        fail(SLM_STATUS_UNSUPPORTED, "compute mode number %u is not in this build, expected %d (f32) or %d (bf16)",
+             params.compute, SLM_COMPUTE_F32, SLM_COMPUTE_BF16);
     if (params.micro_batch_tokens < 1 || params.max_sequence_tokens < 1 || params.logit_rows < 0)
         fail(SLM_STATUS_INVALID_ARGUMENT,
              "micro_batch_tokens %d, max_sequence_tokens %d and logit_rows %d: expected at least 1, 1 and 0",
@@ -63,8 +63,8 @@ Context::Context(std::shared_ptr<Model> model, std::shared_ptr<Adapter> adapter,
       adapter_(std::move(adapter)),
       frozen_(adapter_ ? nullptr : make_frozen(*model_)),
       params_(checked(params)),
-      decoder_(*model_, method(), std::max(params_.max_sequence_tokens, params_.micro_batch_tokens),
-               params_.logit_rows) {
+      decoder_(*model_, method(), std::max(params_.max_sequence_tokens, params_.micro_batch_tokens), params_.logit_rows,
+               static_cast<slm_compute>(params_.compute)) {
     if (params_.training && !adapter_)
         fail(SLM_STATUS_INVALID_ARGUMENT, "a training context needs an adapter, none was given");
     work_ = Buffer(work_bytes(decoder_, params_));
@@ -84,7 +84,7 @@ void Context::plan(const Model &model, const Adapter *adapter, const slm_context
     const slm_context_params own = checked(params);
     const std::unique_ptr<Method> frozen = adapter ? nullptr : make_frozen(model);
     const Method &method = adapter ? adapter->method() : *frozen;
-    Decoder decoder(model, method, 1, own.logit_rows);
+    Decoder decoder(model, method, 1, own.logit_rows, static_cast<slm_compute>(own.compute));
     const uint64_t values = static_cast<uint64_t>(method.n_values());
     out.weight_bytes = model.weight_bytes();
     out.parameter_bytes = values * 4;

@@ -1,0 +1,17 @@
+// Small arithmetic shared by the files that pack panels.
+#pragma once
+
+#include "ops/backend.hpp"
+
+namespace slm {
+
+inline int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+inline const char *row_pointer(const Weight &w, const QuantType &type, int64_t row, int64_t column) {
+    const int64_t row_bytes = w.columns / type.block_values * type.block_bytes;
+    return static_cast<const char *>(w.data) + row * row_bytes + column / type.block_values * type.block_bytes;
+}
+
+}  // namespace slm
