@@ -6,6 +6,9 @@ public enum Isa : uint
     Scalar = 0,
     Avx2 = 1,
     Avx512 = 2,
+
+    /// <summary>AVX-512 with bf16 products.</summary>
+    Avx512Bf16 = 3,
 }
 
 [Flags]

@@ -12,7 +12,10 @@ inline std::vector<const slm::Kernels *> available_kernels() {
     constexpr uint32_t avx2 = SLM_CPU_FEATURE_AVX2 | SLM_CPU_FEATURE_FMA | SLM_CPU_FEATURE_F16C;
     if ((features & avx2) == avx2) {
         out.push_back(&slm::kernels_avx2());
-        if (features & SLM_CPU_FEATURE_AVX512) out.push_back(&slm::kernels_avx512());
+        if (features & SLM_CPU_FEATURE_AVX512) {
+            out.push_back(&slm::kernels_avx512());
+            if (features & SLM_CPU_FEATURE_AVX512_BF16) out.push_back(&slm::kernels_avx512_bf16());
+        }
     }
     return out;
 }

@@ -20,9 +20,9 @@ class CpuBackend final : public Backend {
     bool supports(const Weight &w) const override;
     int64_t attention_scratch(const AttentionShape &shape, int64_t max_tokens) const override;
     int64_t precision_scratch(slm_compute compute, int64_t T, int64_t columns) const override;
-    void linear(int64_t T, const LinearOutput *outputs, int n_outputs, const Precision &precision) override;
+    void linear(int64_t T, const LinearOutput *outputs, int n_outputs, const Precision &precision = {}) override;
     void linear_backward(int64_t T, const LinearGradTerm *terms, int n_terms, float *dx, int64_t lddx, bool add,
-                         const Precision &precision) override;
+                         const Precision &precision = {}) override;
     void matmul(int64_t m, int64_t n, int64_t k, MatrixView a, MatrixView b, float *c, int64_t ldc, bool add) override;
     void embedding(int64_t T, const int32_t *ids, const Weight &w, float scale, float *out) override;
     void embedding_backward(int64_t T, const int32_t *ids, int64_t columns, float scale, const float *dout,

@@ -90,10 +90,10 @@ class Backend {
     virtual int64_t precision_scratch(slm_compute compute, int64_t T, int64_t columns) const = 0;
 
     // y_j (=|+=) sum_i x_ji W_ji^T + bias_j; outputs of one call read the same first x
-    virtual void linear(int64_t T, const LinearOutput *outputs, int n_outputs, const Precision &precision) = 0;
+    virtual void linear(int64_t T, const LinearOutput *outputs, int n_outputs, const Precision &precision = {}) = 0;
     // dx (=|+=) sum_i dy_i W_i; backward of `linear` towards its input
     virtual void linear_backward(int64_t T, const LinearGradTerm *terms, int n_terms, float *dx, int64_t lddx, bool add,
-                                 const Precision &precision) = 0;
+                                 const Precision &precision = {}) = 0;
     // c[m, n] (=|+=) a b; backward of `linear` towards a weight is dW[o, i] += dy^T x
     virtual void matmul(int64_t m, int64_t n, int64_t k, MatrixView a, MatrixView b, float *c, int64_t ldc,
                         bool add) = 0;

@@ -23,6 +23,7 @@ internal enum slm_isa : uint
     SLM_ISA_SCALAR = 0,
     SLM_ISA_AVX2 = 1,
     SLM_ISA_AVX512 = 2,
+    SLM_ISA_AVX512_BF16 = 3,
 }
 
 [NativeTypeName("unsigned int")]
