@@ -18,9 +18,11 @@ public static class Program
     /// Parses and runs one command line. Results go to <paramref name="output"/>, progress, warnings and errors to
     /// <paramref name="error"/>. Nothing is thrown.
     /// </summary>
-    public static ExitCode Run(string[] args, TextWriter output, TextWriter error, CancellationToken token = default)
-    {
-        RootCommand root = new("Fine-tunes quantized GGUF files in place and scores them before and after.")
+    public static ExitCode Run(string[] args, TextWriter output, TextWriter error, CancellationToken token = default) =>
+        Invoker.Invoke(CreateRoot(), args, output, error, token);
+
+    internal static RootCommand CreateRoot() =>
+        new("Fine-tunes quantized GGUF files in place and scores them before and after.")
         {
             TrainVerb.Create(),
             ExportVerb.Create(),
@@ -33,6 +35,4 @@ public static class Program
             ReportVerb.Create(),
             DoctorVerb.Create(),
         };
-        return Invoker.Invoke(root, args, output, error, token);
-    }
 }

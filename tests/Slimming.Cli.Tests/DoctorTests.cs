@@ -1,0 +1,71 @@
+using System.Text.Json.Nodes;
+
+namespace Slimming.Cli.Tests;
+
+public sealed class DoctorTests
+{
+    [Fact]
+    public void A_sound_installation_passes_and_lists_everything()
+    {
+        var text = Cli.Done("doctor").Output;
+        text.ShouldContain("libslimming.so");
+        text.ShouldContain("libllama.v0.5.0.so");
+        text.ShouldContain("libduckdb.so");
+        text.ShouldContain("cross entropy");
+
+        var json = JsonNode.Parse(Cli.Done("doctor", "--json").Output)!;
+        json["ok"]!.GetValue<bool>().ShouldBeTrue();
+        json["cpu"]!["isa"]!.GetValue<string>().ShouldBeOneOf("scalar", "avx2", "avx512");
+        foreach (var library in json["libraries"]!.AsArray())
+        {
+            File.Exists(library!["path"]!.GetValue<string>()).ShouldBeTrue();
+            library["sha256"]!.GetValue<string>().Length.ShouldBe(64);
+        }
+        json["checks"]!.AsArray().Count.ShouldBeGreaterThan(10);
+        json["checks"]!.AsArray().ShouldAllBe(check => check!["passed"]!.GetValue<bool>());
+    }
+
+    [Theory]
+    [InlineData("libslimming.so", "without slm_abi_version")]
+    [InlineData("libduckdb.so", "SHA-256 expected")]
+    [InlineData("llama/libllama.v0.5.0.so", "SHA-256 expected")]
+    [InlineData("llama/libggml-cpu-haswell.so", "SHA-256 expected")]
+    public void A_planted_library_is_found(string name, string expected)
+    {
+        using Installation installation = new();
+        var planted = Path.Combine(installation.Native, name);
+        var other = Path.Combine(
+            installation.Native,
+            name == "libduckdb.so" ? "libslimming.so" : "llama/libggml-base.so"
+        );
+        File.Delete(planted);
+        File.Copy(other, planted);
+
+        var (code, error) = installation.Run(["doctor"]);
+
+        code.ShouldBe(1, error);
+        error.ShouldContain(planted);
+        error.ShouldContain(expected);
+    }
+
+    [Fact]
+    public void A_missing_or_foreign_library_is_found()
+    {
+        using Installation installation = new();
+        File.Delete(Path.Combine(installation.Native, "libslimming.so"));
+        File.WriteAllText(Path.Combine(installation.Native, "libslimming.so"), "no library");
+        File.Delete(Path.Combine(installation.Native, "llama/libggml-cpu-zen4.so"));
+        File.Copy(
+            Path.Combine(installation.Native, "llama/libggml-base.so"),
+            Path.Combine(installation.Native, "llama/libggml-gpu.so")
+        );
+
+        var (code, error) = installation.Run(["doctor"]);
+
+        code.ShouldBe(1, error);
+        error.ShouldContain("libslimming.so: cannot load");
+        error.ShouldContain("libggml-cpu-zen4.so: not there");
+        error.ShouldContain("libggml-gpu.so: not part of llama.cpp");
+        error.ShouldNotContain("   at ");
+    }
+}
