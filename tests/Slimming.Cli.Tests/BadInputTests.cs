@@ -58,7 +58,7 @@ public sealed class BadInputTests : IDisposable
         }
         answer.Error.Split("error:").Length.ShouldBe(2, answer.Error);
         answer.Error.ShouldNotContain("   at ");
-        answer.Error.ShouldNotContain("unexpected");
+        answer.Error.ShouldNotContain("error: unexpected");
         Files().ShouldBe(before);
     }
 

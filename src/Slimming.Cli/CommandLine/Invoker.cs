@@ -25,10 +25,8 @@ internal static class Invoker
         var parsed = root.Parse(args);
         if (parsed.Errors.Count > 0 && parsed.Action is not { ClearsParseErrors: true })
         {
-            foreach (var problem in parsed.Errors)
-            {
-                error.WriteLine($"error: {problem.Message}");
-            }
+            // The rest usually follows from the first: an unknown option makes its value unknown too.
+            error.WriteLine($"error: {parsed.Errors[0].Message}");
             error.WriteLine($"See '{Verb.Path(parsed.CommandResult.Command)} --help'.");
             return ExitCode.Usage;
         }
