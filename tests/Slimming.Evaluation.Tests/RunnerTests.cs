@@ -1,0 +1,232 @@
+using System.Text;
+using Slimming.Evaluation.Engine;
+using Slimming.Evaluation.Scoring;
+using Slimming.Evaluation.Tasks;
+using Slimming.Gguf;
+using Slimming.Results;
+
+namespace Slimming.Evaluation.Tests;
+
+public sealed class RunnerTests : IDisposable
+{
+    private const string Choices = """
+        name: colours
+        kind: multiple_choice
+        data: [colours.jsonl]
+        prompt: "{question}"
+        choices_field: options
+        gold: "{answer}"
+        few_shot: { count: 0, rule: first_n }
+        metrics: [acc, acc_norm]
+        """;
+
+    private const string Sums = """
+        name: sums
+        kind: generate_until
+        data: [sums.jsonl]
+        prompt: "{a}+{b}="
+        target: "{sum}"
+        stops: ["\n"]
+        max_gen_tokens: 5
+        metrics: [exact_match_strict]
+        """;
+
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("slimming-");
+
+    public RunnerTests()
+    {
+        File.WriteAllLines(
+            Path.Combine(_folder.FullName, "colours.jsonl"),
+            Enumerable
+                .Range(0, 70)
+                .Select(i => $$"""{"question": "q{{i}}", "options": ["a", "bb", "ccc"], "answer": {{i % 3}}}""")
+        );
+        File.WriteAllLines(
+            Path.Combine(_folder.FullName, "sums.jsonl"),
+            [
+                """{"a": 1, "b": 2, "sum": "3"}""",
+                """{"a": 2, "b": 2, "sum": " 4 "}""",
+                """{"a": 2, "b": 3, "sum": "6"}""",
+            ]
+        );
+        File.WriteAllText(Path.Combine(_folder.FullName, "text.txt"), "abc def\nghi");
+    }
+
+    public void Dispose() => _folder.Delete(recursive: true);
+
+    [Fact]
+    public void ItemsAndMetricsAreThoseOfTheAnswers()
+    {
+        using var engine = new FakeEngine();
+        var summary = Run(engine, Choices, "a");
+        // The fake likes choice 0 best; a third of the golds is 0.
+        summary.Single(row => row.Metric == "acc").Value.ShouldBe(24.0 / 70, 1e-12);
+        summary.Single(row => row.Metric == "acc").N.ShouldBe(70);
+        // -1/1, -2.5/2, -3.5/3: still choice 0.
+        summary.Single(row => row.Metric == "acc_norm").Value.ShouldBe(24.0 / 70, 1e-12);
+        using var store = ResultsStore.OpenFinished(Path.Combine(_folder.FullName, "a"));
+        var items = store.ReadItems(texts: true, tokens: true).ToList();
+        items.Select(item => item.Doc).ShouldBe(Enumerable.Range(0, 70).Select(i => (long)i));
+        items[4].Contexts.ShouldBe(["q4"]);
+        items[4].Continuations.ShouldBe([" a", " bb", " ccc"]);
+        items[4].NCont.ShouldBe([2L, 3, 4]);
+        items[4].ContIds![1].ShouldBe([32L, 98, 98]);
+        items[4].ChoiceLogprobs.ShouldBe([-1, -2.5, -3.5]);
+    }
+
+    [Fact]
+    public void GeneratedTextIsComparedTrimmed()
+    {
+        using var engine = new FakeEngine { Generated = ["3 ", "4\nmore", "5"] };
+        Run(engine, Sums, "b").Single().Value.ShouldBe(2.0 / 3, 1e-12);
+        using var store = ResultsStore.OpenFinished(Path.Combine(_folder.FullName, "b"));
+        store.ReadItems().Select(item => item.Strict).ShouldBe(["3", "4", "5"]);
+    }
+
+    [Fact]
+    public void PerplexityIsPerWordByteAndToken()
+    {
+        using var engine = new FakeEngine();
+        const string yaml = """
+            name: text
+            kind: perplexity
+            data: [text.txt]
+            prompt: "{text}"
+            windows: rolling
+            metrics: [word_perplexity, byte_perplexity, bits_per_byte, token_perplexity]
+            """;
+        var summary = Run(engine, yaml, "c").ToDictionary(row => row.Metric, row => row.Value);
+        // 11 bytes, 3 words; the fake gives one window of n tokens -(n - 1) - 0.5 or, for 2 tokens, -1.
+        var nll = 10.5;
+        summary["word_perplexity"].ShouldBe(Math.Exp(nll / 3), 1e-9);
+        summary["byte_perplexity"].ShouldBe(Math.Exp(nll / 11), 1e-9);
+        summary["bits_per_byte"].ShouldBe(nll / 11 / Math.Log(2), 1e-9);
+        summary["token_perplexity"].ShouldBe(Math.Exp(nll / 11), 1e-9);
+    }
+
+    [Theory]
+    [InlineData(Fault.NaN, "colours, doc 40, choice 1")]
+    [InlineData(Fault.Missing, "answers")]
+    public void AFaultyEngineFailsTheRun(Fault fault, string named)
+    {
+        using var engine = new FakeEngine { Fault = fault };
+        var error = Should.Throw<SlimmingException>(() => Run(engine, Choices, "d"));
+        error.Code.ShouldBe(ExitCode.Failed);
+        error.Message.ShouldContain(named);
+        Should.Throw<ResultsException>(() => ResultsStore.OpenFinished(Path.Combine(_folder.FullName, "d")));
+    }
+
+    [Fact]
+    public void ACancelledRunGoesOnWhereItStopped()
+    {
+        using var first = new FakeEngine { CancelAfter = 2 };
+        Should.Throw<OperationCanceledException>(() => Run(first, Choices, "e"));
+        using var second = new FakeEngine();
+        var summary = Run(second, Choices, "e");
+        summary[0].N.ShouldBe(70);
+        // 70 items in groups of 32: two groups stood, the last one is asked.
+        second.Asked.ShouldBe(6 * 3);
+    }
+
+    [Fact]
+    public void ABadRowIsNamed()
+    {
+        File.WriteAllLines(
+            Path.Combine(_folder.FullName, "colours.jsonl"),
+            ["""{"question": "q", "options": ["a", "b"], "answer": 7}"""]
+        );
+        using var engine = new FakeEngine();
+        var error = Should.Throw<SlimmingException>(() => Run(engine, Choices, "f"));
+        error.Code.ShouldBe(ExitCode.Usage);
+        error.Message.ShouldContain("row 0");
+        error.Message.ShouldContain("gold \"7\"");
+    }
+
+    private IReadOnlyList<MetricRow> Run(FakeEngine engine, string yaml, string name)
+    {
+        var options = new BenchOptions { Tasks = [TaskCatalog.Parse(yaml, "test.yaml")], DataDir = _folder.FullName };
+        var info = new RunInfo
+        {
+            Settings = new SortedDictionary<string, string>(StringComparer.Ordinal) { ["task"] = yaml },
+        };
+        using var store = ResultsStore.OpenForWriting(Path.Combine(_folder.FullName, name), info);
+        return new BenchRunner(engine, options, new ResultOrigin("fake", "here", "none")).Run(
+            store,
+            cancellation: engine.Token
+        );
+    }
+
+    public enum Fault
+    {
+        None,
+        NaN,
+        Missing,
+    }
+
+    /// <summary>An engine whose tokens are bytes and whose answers depend on lengths alone.</summary>
+    private sealed class FakeEngine : IScoringEngine, ITextCodec
+    {
+        private readonly CancellationTokenSource _source = new();
+        private int _calls;
+
+        public Fault Fault { get; init; }
+        public int CancelAfter { get; init; } = int.MaxValue;
+        public IReadOnlyList<string> Generated { get; init; } = [];
+        public int Asked { get; private set; }
+        public CancellationToken Token => _source.Token;
+        public string Name => "fake";
+        public ITextCodec Codec => this;
+        public int MaxLength => 64;
+        public int Bos => 1;
+        public int PrefixToken => 1;
+
+        public int[] Tokenize(string text) => [.. Encoding.UTF8.GetBytes(text).Select(b => (int)b)];
+
+        public string Detokenize(ReadOnlySpan<int> tokens) =>
+            Encoding.UTF8.GetString([.. tokens.ToArray().Select(t => (byte)t)]);
+
+        public bool EndsAnswer(int token) => token == 0;
+
+        public IReadOnlyList<ScoreAnswer> Score(
+            IReadOnlyList<ScoreRequest> requests,
+            CancellationToken cancellation = default
+        )
+        {
+            if (_calls++ == CancelAfter)
+            {
+                _source.Cancel();
+            }
+            cancellation.ThrowIfCancellationRequested();
+            Asked += requests.Count;
+            var answers = requests
+                .Select(request =>
+                {
+                    var bad =
+                        Fault == Fault.NaN && Detokenize(request.Context) == "q40" && request.Continuation.Length == 3;
+                    var n = request.Continuation.Length;
+                    return new ScoreAnswer(
+                        bad ? double.NaN
+                            : n == 2 ? -1
+                            : -(n - 1) - 0.5,
+                        false,
+                        false
+                    );
+                })
+                .ToList();
+            return Fault == Fault.Missing ? answers[1..] : answers;
+        }
+
+        public IReadOnlyList<GenerationAnswer> Generate(
+            IReadOnlyList<GenerationRequest> requests,
+            CancellationToken cancellation = default
+        ) =>
+            [
+                .. requests.Select(
+                    (request, i) =>
+                        new GenerationAnswer(Generated[i].Split(request.Stops[0])[0], Tokenize(Generated[i]), false)
+                ),
+            ];
+
+        public void Dispose() => _source.Dispose();
+    }
+}
