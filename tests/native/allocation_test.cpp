@@ -1,4 +1,5 @@
-// Steps allocate nothing: every way to memory that the library's objects use is counted (the linker wraps them).
+// Every way to memory that the library's objects use is counted, and can be made to fail (the linker wraps them): steps
+// allocate nothing, and a failed allocation is a status.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -10,6 +11,13 @@
 namespace {
 
 std::atomic<int64_t> n_allocations{0};
+/// The allocation that fails, counted from now: 1 is the next; 0 and below: none.
+std::atomic<int64_t> fail_in{0};
+
+bool fails() {
+    ++n_allocations;
+    return fail_in.load() > 0 && fail_in.fetch_sub(1) == 1;
+}
 
 }  // namespace
 
@@ -23,25 +31,25 @@ void *__real__Znwm(size_t);
 void *__real__Znam(size_t);
 void *__real__ZnwmSt11align_val_t(size_t, std::align_val_t);
 void *__wrap_malloc(size_t n) {
-    return ++n_allocations, __real_malloc(n);
+    return fails() ? nullptr : __real_malloc(n);
 }
 void *__wrap_calloc(size_t n, size_t m) {
-    return ++n_allocations, __real_calloc(n, m);
+    return fails() ? nullptr : __real_calloc(n, m);
 }
 void *__wrap_realloc(void *p, size_t n) {
-    return ++n_allocations, __real_realloc(p, n);
+    return fails() ? nullptr : __real_realloc(p, n);
 }
 void *__wrap_aligned_alloc(size_t a, size_t n) {
-    return ++n_allocations, __real_aligned_alloc(a, n);
+    return fails() ? nullptr : __real_aligned_alloc(a, n);
 }
 void *__wrap__Znwm(size_t n) {
-    return ++n_allocations, __real__Znwm(n);
+    return fails() ? throw std::bad_alloc() : __real__Znwm(n);
 }
 void *__wrap__Znam(size_t n) {
-    return ++n_allocations, __real__Znam(n);
+    return fails() ? throw std::bad_alloc() : __real__Znam(n);
 }
 void *__wrap__ZnwmSt11align_val_t(size_t n, std::align_val_t a) {
-    return ++n_allocations, __real__ZnwmSt11align_val_t(n, a);
+    return fails() ? throw std::bad_alloc() : __real__ZnwmSt11align_val_t(n, a);
 }
 }
 
@@ -88,6 +96,58 @@ TEST(Allocation, NoneInAccumulateEvaluateLogitsAndStep) {
             ASSERT_EQ(slm_context_step(context.get(), &params, &result, nullptr, 0), SLM_STATUS_OK);
         }
         EXPECT_EQ(n_allocations - before, 0) << "full " << full;
+    }
+}
+
+/// Fails the first, second, ... allocation of `create` until it succeeds: each failure must be a status with a text, an
+/// object not made and, as the leak checker of the asan preset sees, nothing lost.
+template <class Object, class Create>
+Object *expect_out_of_memory_everywhere(const Create &create, const char *what) {
+    for (int64_t k = 1; k < 10000; ++k) {
+        Object *out = nullptr;
+        Text text;
+        fail_in = k;
+        const slm_status status = create(&out, text.data, sizeof text.data);
+        const bool failed = fail_in.exchange(0) <= 0;
+        if (!failed) {
+            EXPECT_EQ(status, SLM_STATUS_OK) << what << ": " << text.data;
+            EXPECT_GT(k, 1) << what << " allocated nothing: the test tests nothing";
+            return out;
+        }
+        EXPECT_EQ(status, SLM_STATUS_OUT_OF_MEMORY) << what << ", allocation " << k << ": " << text.data;
+        EXPECT_EQ(out, nullptr) << what << ", allocation " << k;
+        EXPECT_GT(std::strlen(text.data), 0u) << what << ", allocation " << k;
+        if (status == SLM_STATUS_OK) return out;
+    }
+    ADD_FAILURE() << what << " never ran to its end";
+    return nullptr;
+}
+
+TEST(Allocation, EveryFailedAllocationIsAStatus) {
+    const TinyModel tiny(tiny_config(), {8, true, true, 91});
+    const std::vector<slm_tensor> tensors = tiny.slm_tensors();
+    const slm_model_params model_p = model_params(tiny.reference.config);
+    const slm_runtime_params runtime_p{sizeof(slm_runtime_params), 2, 0};
+    const RuntimePtr runtime(expect_out_of_memory_everywhere<slm_runtime>(
+        [&](slm_runtime **out, char *t, size_t n) { return slm_runtime_create(&runtime_p, out, t, n); }, "runtime"));
+    const ModelPtr model(expect_out_of_memory_everywhere<slm_model>(
+        [&](slm_model **out, char *t, size_t n) {
+            return slm_model_create(runtime.get(), &model_p, tensors.data(), int64_t(tensors.size()), out, t, n);
+        },
+        "model"));
+    for (const slm_adapter_params &adapter_p : {lora_params(), full_params()}) {
+        const AdapterPtr adapter(expect_out_of_memory_everywhere<slm_adapter>(
+            [&](slm_adapter **out, char *t, size_t n) {
+                return slm_adapter_create(model.get(), &adapter_p, out, t, n);
+            },
+            "adapter"));
+        const slm_context_params context_p = context_params();
+        const ContextPtr context(expect_out_of_memory_everywhere<slm_context>(
+            [&](slm_context **out, char *t, size_t n) {
+                return slm_context_create(model.get(), adapter.get(), &context_p, out, t, n);
+            },
+            "context"));
+        EXPECT_TRUE(std::isfinite(sum(accumulate(context.get(), tiny_batch(43, {5})))));
     }
 }
 
