@@ -33,7 +33,7 @@ internal sealed class TrainSetup : IDisposable
         (Context, Plan) = MemoryPlanner.Choose(
             options,
             Data.Longest,
-            ComputeMode.F32,
+            ComputeOf(options),
             parameters => NativeContext.Plan(model.Native, adapter, parameters)
         );
     }
@@ -174,6 +174,13 @@ internal sealed class TrainSetup : IDisposable
         }
         return (Load(options.Data, "data"), options.EvalData.Count == 0 ? null : Load(options.EvalData, "eval data"));
     }
+
+    /// <summary>
+    /// auto is f32, the mode that reference runs are compared in. A choice by instruction set needs measured losses of
+    /// bf16 runs first.
+    /// </summary>
+    private static ComputeMode ComputeOf(TrainOptions options) =>
+        options.Compute == "auto" ? ComputeMode.F32 : Enum.Parse<ComputeMode>(options.Compute, ignoreCase: true);
 
     private static AdapterParams AdapterParams(TrainOptions options) =>
         options.IsFull

@@ -155,6 +155,23 @@ public sealed class TrainVerbTests : IDisposable
     }
 
     [Fact]
+    public void Bf16_is_near_f32_and_as_deterministic()
+    {
+        Cli.Done(_run.Lora("a"));
+        Cli.Done(_run.Lora("b", "--compute", "bf16", "--threads", "1"));
+        Cli.Done(_run.Lora("c", "--compute", "bf16", "--threads", "7", "--micro-batch-tokens", "33"));
+        Cli.Metrics(_temp["c"]).ShouldBe(Cli.Metrics(_temp["b"]));
+        Cli.Metrics(_temp["b"]).ShouldNotBe(Cli.Metrics(_temp["a"]));
+        Loss("b").ShouldBe(Loss("a"), 0.02);
+        JsonNode.Parse(File.ReadAllText(_temp["b/run.json"]))!["resolved"]!["compute"]!
+            .GetValue<string>()
+            .ShouldBe("bf16");
+
+        double Loss(string run) =>
+            JsonNode.Parse(File.ReadLines(_temp[$"{run}/metrics.jsonl"]).Last())!["eval_loss"]!.GetValue<double>();
+    }
+
+    [Fact]
     public void Alpaca_rows_train_through_the_files_own_template()
     {
         var data = _temp.Write(

@@ -30,6 +30,13 @@ internal sealed class ProgressText
             $"step {row.Step}/{Total}  loss {row.Loss:0.0000}  lr {row.Lr:0.00e+0}  grad {row.GradNorm:0.000}  {row.TokensPerS:0} tokens/s  left {Left(row.Step)}  memory {ByteSize.Format(PeakBytes())}"
         );
 
+    /// <summary>The same, short enough to stand beside a bar in 80 columns.</summary>
+    public string Bar(StepRow row) =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"{row.Step}/{Total} loss {row.Loss:0.0000} {row.TokensPerS:0} tokens/s {Left(row.Step)} {ByteSize.Format(PeakBytes())}"
+        );
+
     public static string Evaluation(EvalRow row) =>
         string.Create(
             CultureInfo.InvariantCulture,

@@ -16,7 +16,7 @@ internal static class TrainDisplay
         var console = context.ErrorConsole();
         return console
             .Progress()
-            .Columns(new ProgressBarColumn(), new TaskDescriptionColumn { Alignment = Justify.Left })
+            .Columns(new ProgressBarColumn { Width = 18 }, new TaskDescriptionColumn { Alignment = Justify.Left })
             .Start(progress => train(new BarSink(console, progress)));
     }
 
@@ -40,7 +40,7 @@ internal static class TrainDisplay
         public void Stepped(StepRow row)
         {
             _task!.Value = row.Step;
-            _task.Description = Markup.Escape(_text.Step(row));
+            _task.Description = Markup.Escape(_text.Bar(row));
         }
 
         public void Evaluated(EvalRow row) => console.WriteLine(ProgressText.Evaluation(row));

@@ -89,7 +89,7 @@ public static class TrainOptionTable
         {
             Placeholder = "T",
         },
-        new("compute", OptionKind.Text, "auto", "Arithmetic of the products.")
+        new("compute", OptionKind.Text, "auto", "Arithmetic of the products; auto is f32, int8 is not in this build.")
         {
             Choices = ["auto", "f32", "bf16", "int8"],
         },

@@ -87,9 +87,9 @@ public static class TrainOptionsReader
         {
             throw Conflict("--decay-norms belongs to --method full: LoRA trains no norm and no bias");
         }
-        if (options.Compute is "bf16" or "int8")
+        if (options.Compute == "int8")
         {
-            throw Conflict($"--compute {options.Compute} is not in this build; f32 is");
+            throw Conflict("--compute int8 is not in this build; auto, f32 and bf16 are");
         }
         if (options.EvalData.Count == 0 && options.EvalEvery > 0)
         {

@@ -53,7 +53,7 @@ internal sealed class RunFolder : IDisposable
             exists
             && Directory
                 .EnumerateFileSystemEntries(path)
-                .Any(entry => !entry.EndsWith("/" + RunLock.FileName, StringComparison.Ordinal));
+                .Any(entry => System.IO.Path.GetFileName(entry) != RunLock.FileName);
         if (filled && !options.Force && !folder.Resuming)
         {
             throw new SlimmingException(
