@@ -14,8 +14,9 @@ namespace slm {
 
 namespace {
 
-// Loops follow each other within microseconds during a step; a short spin saves the trip through the kernel.
-constexpr int kSpins = 4000;
+// Loops follow each other within microseconds during a step; a short spin saves the trip through the kernel. Threads
+// without a core of their own would only take time from each other.
+int spins_for(int n_threads) { return n_threads <= usable_cores() ? 1500 : 0; }
 
 void pause_core() {
 #if defined(__x86_64__)
@@ -24,8 +25,8 @@ void pause_core() {
 }
 
 template <typename T>
-void wait_while(const std::atomic<T> &value, T old) {
-    for (int spin = 0; spin < kSpins; ++spin) {
+void wait_while(const std::atomic<T> &value, T old, int spins) {
+    for (int spin = 0; spin < spins; ++spin) {
         if (value.load(std::memory_order_acquire) != old) return;
         pause_core();
     }
@@ -34,7 +35,7 @@ void wait_while(const std::atomic<T> &value, T old) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int n_threads) : n_threads_(n_threads) {
+ThreadPool::ThreadPool(int n_threads) : n_threads_(n_threads), spins_(spins_for(n_threads)) {
     workers_.reserve(static_cast<size_t>(n_threads - 1));
     for (int thread = 1; thread < n_threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
 }
@@ -61,7 +62,7 @@ void ThreadPool::start(void (*call)(const void *, int), const void *context) {
     generation_.fetch_add(1, std::memory_order_release);
     if (n_threads_ > 1) generation_.notify_all();
     run_share(0);
-    for (int left; (left = pending_.load(std::memory_order_acquire)) != 0;) wait_while(pending_, left);
+    for (int left; (left = pending_.load(std::memory_order_acquire)) != 0;) wait_while(pending_, left, spins_);
     if (failed_.load()) {
         failed_.store(false);
         std::rethrow_exception(std::exchange(failure_, nullptr));
@@ -71,7 +72,7 @@ void ThreadPool::start(void (*call)(const void *, int), const void *context) {
 void ThreadPool::work(int thread) {
     uint32_t seen = 0;
     for (;;) {
-        wait_while(generation_, seen);
+        wait_while(generation_, seen, spins_);
         seen = generation_.load(std::memory_order_acquire);
         if (stop_.load()) return;
         run_share(thread);

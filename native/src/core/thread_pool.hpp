@@ -48,6 +48,7 @@ class ThreadPool {
     void run_share(int thread);
 
     int n_threads_;
+    int spins_;
     std::vector<std::thread> workers_;
     std::atomic<uint32_t> generation_{0};
     std::atomic<int> pending_{0};
