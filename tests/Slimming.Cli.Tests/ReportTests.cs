@@ -115,8 +115,8 @@ public sealed class ReportTests : IDisposable
         html.ShouldContain("exact_<wbr>match_<wbr>flexible, n = 100<");
         html.ShouldContain("<td class=\"n\">0.420<span");
         html.ShouldContain("<td class=\"n\">25.50</td>");
-        html.IndexOf(">base</th>", StringComparison.Ordinal)
-            .ShouldBeLessThan(html.IndexOf(">adapter</th>", StringComparison.Ordinal));
+        html.IndexOf(">base<span", StringComparison.Ordinal)
+            .ShouldBeLessThan(html.IndexOf(">adapter<span", StringComparison.Ordinal));
         html.ShouldContain("word_<wbr>perplexity &darr;");
         html.ShouldContain("1.7163");
         html.ShouldContain("1.4922");

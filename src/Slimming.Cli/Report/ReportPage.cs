@@ -120,7 +120,7 @@ internal sealed class ReportPage
         );
         foreach (var run in runs)
         {
-            _html.Append($"<th class=\"n\">{Text(run.Label)}</th>");
+            _html.Append($"<th class=\"n\">{Text(run.Label)}<span class=\"under\">{Text(run.Info.Label)}</span></th>");
         }
         _html.Append("</tr></thead>\n<tbody>\n");
         foreach (var (task, metric) in runs.SelectMany(r => r.Metrics).Select(m => (m.Task, m.Metric)).Distinct())
@@ -176,7 +176,7 @@ internal sealed class ReportPage
         {
             _html.Append(
                 $"<figure><div class=\"chart\" id=\"curve-{index}\"></div>"
-                    + "<figcaption>Cross entropy per target token; the evaluation is on held-out rows. Drag to zoom, double-click to "
+                    + "<figcaption>Cross entropy per target token; the evaluation reads the rows of --eval-data. Drag to zoom, double-click to "
                     + "go back.</figcaption></figure>\n"
             );
         }

@@ -2,7 +2,7 @@ using Slimming.Results;
 
 namespace Slimming.Cli.Report;
 
-/// <summary>A finished bench run: its label, settings, metrics and a few generated answers.</summary>
+/// <summary>A finished bench run: its label (the --out folder), settings, metrics and a few generated answers.</summary>
 internal sealed record ScoredRun(
     string Label,
     string Folder,
@@ -25,8 +25,7 @@ internal sealed record ScoredRun(
                 store.ReadItems(texts: true, task: task).Where(r => r.Generated is not null).Take(SamplesPerTask)
             )
             .ToArray();
-        var label = store.Info.Label.Length > 0 ? store.Info.Label : FolderName(runFolder);
-        return new ScoredRun(label, runFolder, store.Info, metrics, samples);
+        return new ScoredRun(FolderName(runFolder), runFolder, store.Info, metrics, samples);
     }
 
     /// <summary>The --out folder's name: run=&lt;id&gt; itself tells a reader nothing.</summary>
