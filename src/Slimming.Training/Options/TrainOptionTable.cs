@@ -42,7 +42,7 @@ public static class TrainOptionTable
         {
             Placeholder = "F.gguf",
         },
-        Real("epochs", "1", "Passes over the data; not together with --steps.", above: true),
+        Real("epochs", "1", "Passes over the data; not together with --steps.", above: true, below: 1e6),
         new("steps", OptionKind.Whole, null, "Steps to train, over as many epochs as it takes.")
         {
             Placeholder = "N",

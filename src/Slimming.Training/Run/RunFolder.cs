@@ -13,10 +13,13 @@ internal sealed class RunFolder : IDisposable
 
     private RunLock? _lock;
 
-    private RunFolder(string path, bool resuming)
+    private readonly bool _mayClear;
+
+    private RunFolder(string path, bool resuming, bool mayClear)
     {
         Path = path;
         Resuming = resuming;
+        _mayClear = mayClear;
         Checkpoints = new CheckpointStore(System.IO.Path.Combine(path, CheckpointsName));
     }
 
@@ -47,13 +50,12 @@ internal sealed class RunFolder : IDisposable
             throw new SlimmingException(ExitCode.Refused, $"--out {options.Out}: expected a folder, found a file");
         }
         var exists = Directory.Exists(path);
-        RunFolder folder = new(path, options.Resume && File.Exists(System.IO.Path.Combine(path, RecordName)));
-        // The name of a lock alone is what a crash leaves.
-        var filled =
-            exists
-            && Directory
-                .EnumerateFileSystemEntries(path)
-                .Any(entry => System.IO.Path.GetFileName(entry) != RunLock.FileName);
+        RunFolder folder = new(
+            path,
+            options.Resume && File.Exists(System.IO.Path.Combine(path, RecordName)),
+            options.Force
+        );
+        var filled = exists && HoldsARun(path);
         if (filled && !options.Force && !folder.Resuming)
         {
             throw new SlimmingException(
@@ -81,6 +83,13 @@ internal sealed class RunFolder : IDisposable
             {
                 return;
             }
+            if (!_mayClear && HoldsARun(Path))
+            {
+                throw new SlimmingException(
+                    ExitCode.Refused,
+                    $"--out: another process filled {Path} in the meantime; give another folder"
+                );
+            }
             foreach (var name in Outputs.Concat([RecordName, MetricsName, DoneName]))
             {
                 File.Delete(In(name));
@@ -100,6 +109,12 @@ internal sealed class RunFolder : IDisposable
     public void MarkDone() => Durable.WriteAtomically(In(DoneName), _ => { });
 
     public void Dispose() => _lock?.Dispose();
+
+    // A lock and half a record are what a crash before the first step leaves.
+    private static bool HoldsARun(string path) =>
+        Directory
+            .EnumerateFileSystemEntries(path)
+            .Any(entry => System.IO.Path.GetFileName(entry) is not (RunLock.FileName or RecordName + ".partial"));
 
     private string In(string name) => System.IO.Path.Combine(Path, name);
 }

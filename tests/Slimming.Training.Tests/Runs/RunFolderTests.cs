@@ -72,11 +72,21 @@ public sealed class RunFolderTests : IDisposable
     }
 
     [Fact]
+    public void A_folder_filled_after_the_check_is_not_cleared()
+    {
+        using var folder = RunFolder.Claim(Options());
+        Fill();
+        Should.Throw<SlimmingException>(folder.Begin).Code.ShouldBe(ExitCode.Refused);
+        File.Exists(Path.Combine(Run, "adapter.gguf")).ShouldBeTrue();
+    }
+
+    [Fact]
     public void A_lock_left_by_a_crash_keeps_nobody_out()
     {
         Directory.CreateDirectory(Run);
         File.WriteAllText(Path.Combine(Run, "lock"), "12345\n");
-        using var folder = RunFolder.Claim(Options());
+        File.WriteAllText(Path.Combine(Run, "run.json.partial"), "{");
+        using var folder = RunFolder.Claim(Options() with { Resume = true });
         folder.Begin();
         RunLock.OwnerOf(Run).ShouldBe($"{Environment.ProcessId}");
     }

@@ -151,6 +151,7 @@ public sealed class TrainOptionsTests : IDisposable
     [InlineData("rank", "1.5", "--rank: expected a whole number of at least 1, found '1.5'")]
     [InlineData("rank", "99999999999", "--rank: expected a whole number")]
     [InlineData("dropout", "1", "--dropout: expected a number of at least 0 and below 1, found '1'")]
+    [InlineData("epochs", "1e30", "--epochs: expected a number above 0 and below 1000000, found '1e30'")]
     [InlineData("alpha", "0", "--alpha: expected a number above 0, found '0'")]
     [InlineData("learning-rate", "NaN", "--learning-rate: expected a number of at least 0, found 'NaN'")]
     [InlineData("targets", "q,attn", "--targets: unknown target 'attn'; known are all, q, k, v, o, gate, up, down")]
