@@ -107,8 +107,8 @@ TEST(Determinism, PackedEqualsAlone) {
 }
 
 TEST(Determinism, AnyMicroBatchAndRecomputation) {
-    for (uint32_t type : {0u, 2u}) {
-        const TinyModel tiny(tiny_config(), {type, false, false, 42});
+    for (const auto &[type, extras] : {std::pair{0u, false}, {2u, false}, {0u, true}}) {
+        const TinyModel tiny(tiny_config(), {type, false, false, 42, extras});
         const TinyBatch batch = tiny_batch(43, lengths);
         RunSetup setup;
         setup.dropout = 0.25f;
@@ -126,14 +126,20 @@ TEST(Determinism, AnyMicroBatchAndRecomputation) {
 }
 
 TEST(Determinism, FullModeSplitsStayWithinRounding) {
-    const TinyModel tiny(tiny_config(), {0, true, false, 43});
-    const TinyBatch batch = tiny_batch(43, lengths);
-    RunSetup setup;
-    setup.full = true;
-    const Outcome packed = outcome(tiny, batch, setup);
-    setup.cuts = {1, 1, 1, 1, 1};
-    const Outcome alone = outcome(tiny, batch, setup);
-    EXPECT_LE(relative_error(alone.gradient, to_double(packed.gradient)), 1e-6);
+    for (bool extras : {false, true}) {
+        const TinyModel tiny(tiny_config(), {0, true, false, 43, extras});
+        const TinyBatch batch = tiny_batch(43, lengths);
+        RunSetup setup;
+        setup.full = true;
+        const Outcome packed = outcome(tiny, batch, setup);
+        setup.cuts = {1, 1, 1, 1, 1};
+        const Outcome alone = outcome(tiny, batch, setup);
+        EXPECT_LE(relative_error(alone.gradient, to_double(packed.gradient)), 1e-6);
+        for (int tokens : {1, 8, 33}) {  // recomputation itself changes no bit
+            setup.micro_batch_tokens = tokens;
+            expect_same(alone, outcome(tiny, batch, setup), std::to_string(tokens) + " tokens");
+        }
+    }
 }
 
 TEST(Determinism, EvaluateEqualsAccumulateWithoutDropout) {

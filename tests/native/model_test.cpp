@@ -33,6 +33,8 @@ const Variant variants[] = {
     {"gelu_scaled_embedding", {}, [](DecoderConfig &c) { c.gelu = true, c.embedding_scale = 5.5; }},
     {"rope_scaled", {}, [](DecoderConfig &c) { c.rope_scale = 0.25; }},
     {"odd_head", {}, [](DecoderConfig &c) { c.n_embd_head = c.n_rot = 10, c.n_embd = 30, c.n_ff = 34; }},
+    {"biases_and_more_norms", {0, true, false, 21, true}, [](DecoderConfig &c) { c.neox = true, c.window = 4; }},
+    {"biases_and_more_norms_q8_0", {8, false, false, 22, true}, [](DecoderConfig &c) { c.final_cap = 5; }},
     {"f16", {1, true, false, 14}, [](DecoderConfig &) {}},
     {"bf16", {30, false, false, 15}, [](DecoderConfig &) {}},
     {"q4_0", {2, true, false, 16}, [](DecoderConfig &) {}},

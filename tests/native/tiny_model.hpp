@@ -82,6 +82,7 @@ struct TinyOptions {
     bool tied = true;
     bool rope_freqs = false;
     uint64_t seed = 11;
+    bool extras = false;  ///< q/k/v biases, q/k norms and post norms: what Gemma and Qwen add
 };
 
 inline DecoderConfig tiny_config() {
@@ -118,6 +119,14 @@ class TinyModel {
             matrix(blk + "ffn_gate.weight", c.n_embd, c.n_ff, random);
             matrix(blk + "ffn_up.weight", c.n_embd, c.n_ff, random);
             matrix(blk + "ffn_down.weight", c.n_ff, c.n_embd, random);
+            if (!options.extras) continue;
+            plain(blk + "attn_q.bias", random.floats(c.n_head * c.n_embd_head, 0.3));
+            plain(blk + "attn_k.bias", random.floats(c.n_head_kv * c.n_embd_head, 0.3));
+            plain(blk + "attn_v.bias", random.floats(c.n_head_kv * c.n_embd_head, 0.3));
+            norm(blk + "attn_q_norm.weight", c.n_embd_head, random);
+            norm(blk + "attn_k_norm.weight", c.n_embd_head, random);
+            norm(blk + "post_attention_norm.weight", c.n_embd, random);
+            norm(blk + "post_ffw_norm.weight", c.n_embd, random);
         }
         norm("output_norm.weight", c.n_embd, random);
         if (!options.tied) matrix("output.weight", c.n_embd, c.n_vocab, random);
