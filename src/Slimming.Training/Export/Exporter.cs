@@ -197,7 +197,8 @@ public sealed class Exporter : IDisposable
             probe.Native(_model.Native, _adapter),
             probe.Llama(llama, loaded, threads)
         );
-        return Verification.Judge(noise, exported, null, Precision(_model.File));
+        var precision = Precision(_model.File);
+        return Verification.Judge(noise, exported, null, precision, precision);
     }
 
     private Verification VerifyMerged()
@@ -222,7 +223,13 @@ public sealed class Exporter : IDisposable
             precision == WeightPrecision.Exact ? wanted : stored,
             served
         );
-        return Verification.Judge(noise, exported, Compare("stored against wanted, native", wanted, stored), precision);
+        return Verification.Judge(
+            noise,
+            exported,
+            Compare("stored against wanted, native", wanted, stored),
+            Precision(_model.File),
+            precision
+        );
     }
 
     private List<float[]> NativeWanted(LogitProbe probe)

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using Slimming.Gguf;
 using Slimming.Interop;
@@ -109,8 +110,7 @@ internal static class MergedFile
         for (long row = 0; row < source.RowCount; row += (long)rowsAtOnce * pieces)
         {
             var outputs = new byte[pieces][];
-            Parallel.For(
-                0,
+            Parallel(
                 pieces,
                 piece =>
                 {
@@ -124,6 +124,19 @@ internal static class MergedFile
             {
                 writer.Write(source.Name, output);
             }
+        }
+    }
+
+    /// <summary>As Parallel.For, but an error comes out as itself.</summary>
+    private static void Parallel(int pieces, Action<int> run)
+    {
+        try
+        {
+            System.Threading.Tasks.Parallel.For(0, pieces, run);
+        }
+        catch (AggregateException e)
+        {
+            ExceptionDispatchInfo.Throw(e.InnerException!);
         }
     }
 

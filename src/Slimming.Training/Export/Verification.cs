@@ -35,10 +35,19 @@ public sealed record Verification(
     // Counts this small are chance: the text is short.
     private const int ChanceSwaps = 3;
 
+    // Of positions, where the base is stored more exactly and its own swaps say nothing.
+    private const double SwapShare = 0.1;
+
+    /// <param name="baseNoise">llama.cpp against native on the base.</param>
+    /// <param name="exported">The same on the new file.</param>
+    /// <param name="stored">For a merged file.</param>
+    /// <param name="basePrecision">Of the base's weights.</param>
+    /// <param name="precision">Of the weights that <paramref name="exported"/> ran with.</param>
     internal static Verification Judge(
         Comparison baseNoise,
         Comparison exported,
         Comparison? stored,
+        WeightPrecision basePrecision,
         WeightPrecision precision
     )
     {
@@ -48,13 +57,17 @@ public sealed record Verification(
             WeightPrecision.Half => HalfKl,
             _ => QuantizedKl,
         };
-        // An f32 file has no noise of its own to allow for.
-        var noise = precision == WeightPrecision.Exact ? 0 : baseNoise.Distance.MeanKl;
         var found = exported.Distance;
-        var swaps = precision == WeightPrecision.Exact ? found.ArgmaxDiffersClearly : found.ArgmaxDiffers;
-        var x = precision == WeightPrecision.Exact ? 0 : baseNoise.Distance.ArgmaxDiffers;
-        var klBar = Math.Max(KlRatio * noise, floor);
-        var swapBar = precision == WeightPrecision.Exact ? 0 : KlRatio * x + 2 * Math.Sqrt(x) + ChanceSwaps;
+        var isExact = precision == WeightPrecision.Exact;
+        // An f32 file has no noise of its own to allow for; another kind of base has another noise.
+        var isComparable = !isExact && basePrecision == precision;
+        var klBar = isComparable ? Math.Max(KlRatio * baseNoise.Distance.MeanKl, floor) : floor;
+        var swaps = isExact ? found.ArgmaxDiffersClearly : found.ArgmaxDiffers;
+        var x = baseNoise.Distance.ArgmaxDiffers;
+        var swapBar =
+            isExact ? 0
+            : isComparable ? KlRatio * x + 2 * Math.Sqrt(x) + ChanceSwaps
+            : SwapShare * found.Positions;
         string? text = null;
         // Negated, so that NaN fails.
         if (!(found.MeanKl <= klBar) || !(swaps <= swapBar))
