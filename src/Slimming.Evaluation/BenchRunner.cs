@@ -46,6 +46,11 @@ public sealed class BenchRunner(IScoringEngine engine, BenchOptions options, Res
     /// </summary>
     internal const int GroupItems = 32;
 
+    private List<(TaskDefinition Task, List<TaskItem> Items)>? _prepared;
+
+    /// <summary>Reads all data and builds all items, so that a wrong row is found before a results folder is made.</summary>
+    public void Prepare() => _prepared ??= [.. options.Tasks.Select(task => (task, Items(task)))];
+
     /// <summary>Scores all tasks; items that the store has already are not asked again.</summary>
     public IReadOnlyList<MetricRow> Run(
         ResultsStore store,
@@ -56,9 +61,10 @@ public sealed class BenchRunner(IScoringEngine engine, BenchOptions options, Res
         ArgumentNullException.ThrowIfNull(store);
         try
         {
-            foreach (var task in options.Tasks)
+            Prepare();
+            foreach (var (task, items) in _prepared!)
             {
-                RunTask(task, store, progress, cancellation);
+                RunTask(task, items, store, progress, cancellation);
             }
             store.Flush();
             var summary = new List<MetricRow>();
@@ -77,22 +83,26 @@ public sealed class BenchRunner(IScoringEngine engine, BenchOptions options, Res
         }
     }
 
+    private List<TaskItem> Items(TaskDefinition task)
+    {
+        var builder = new ItemBuilder(task, options.DataDir, options.Shots, options.Chat);
+        var items = builder.Build(options.Offset, options.Limit).ToList();
+        return items.Count > 0
+            ? items
+            : throw new SlimmingException(
+                ExitCode.Usage,
+                $"task {task.Name}: no items from --offset {options.Offset} on; {builder.DataPath} has {builder.Count} rows"
+            );
+    }
+
     private void RunTask(
         TaskDefinition task,
+        List<TaskItem> items,
         ResultsStore store,
         IProgress<BenchProgress>? progress,
         CancellationToken cancellation
     )
     {
-        var builder = new ItemBuilder(task, options.DataDir, options.Shots, options.Chat);
-        var items = builder.Build(options.Offset, options.Limit).ToList();
-        if (items.Count == 0)
-        {
-            throw new SlimmingException(
-                ExitCode.Usage,
-                $"task {task.Name}: no items from --offset {options.Offset} on; {builder.DataPath} has {builder.Count} rows"
-            );
-        }
         if (task.Kind == TaskKind.Perplexity)
         {
             RunPerplexity(task, items, store, progress, cancellation);

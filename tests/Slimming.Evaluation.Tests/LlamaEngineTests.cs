@@ -11,7 +11,7 @@ namespace Slimming.Evaluation.Tests;
 /// <summary>libllama behind the seam: likelihoods and texts against the reference programs, and against itself.</summary>
 public sealed class LlamaEngineTests
 {
-    private const string Tiny = "fixtures/arch/llama/model-f32.gguf";
+    private const string Tiny = "tests/fixtures/arch-llama/model-f32.gguf";
 
     [Fact]
     public void F32WeightsGiveTheReferenceLikelihoodsAndTexts()
@@ -176,7 +176,7 @@ public sealed class LlamaEngineTests
     }
 
     private static LlamaEngine Open(string path) =>
-        LlamaEngine.Open(new LlamaEngineOptions { Model = SharedFiles.Require(path), Threads = 1 });
+        LlamaEngine.Open(new LlamaEngineOptions { Model = Path.Combine(SharedFiles.RepoRoot, path), Threads = 1 });
 
     private static int[] Tokens(Random random, int count) =>
         [.. Enumerable.Range(0, count).Select(_ => random.Next(0, 300))];

@@ -14,7 +14,10 @@ public sealed class ContextTests
     public void LogitsEqualTheReference(string name)
     {
         // Table of fixtures/arch: llama.cpp on the f32 file with an F32 cache is within 5e-6; 5e-5 is its suggested bar.
-        var folder = SharedFiles.Require($"fixtures/arch/{name}");
+        var folder =
+            name == "llama"
+                ? Path.Combine(SharedFiles.RepoRoot, "tests/fixtures/arch-llama")
+                : SharedFiles.Require($"fixtures/arch/{name}");
         using var model = LlamaModel.Load(Path.Combine(folder, "model-f32.gguf"));
         using var expected = GgufFile.Open(Path.Combine(folder, "logits.gguf"));
         var sequences = Sequences(folder);
@@ -46,7 +49,9 @@ public sealed class ContextTests
     [Fact]
     public void ASharedPrefixGivesTheLogitsOfEachSequenceAlone()
     {
-        using var model = LlamaModel.Load(SharedFiles.Require("fixtures/arch/llama/model-f32.gguf"));
+        using var model = LlamaModel.Load(
+            Path.Combine(SharedFiles.RepoRoot, "tests/fixtures/arch-llama/model-f32.gguf")
+        );
         using var context = LlamaContext.Create(model, new LlamaContextOptions { ContextTokens = 64, Sequences = 2 });
         var batch = new LlamaBatch();
         batch.Add(5, 0, [0, 1], output: false);
@@ -64,7 +69,9 @@ public sealed class ContextTests
     [Fact]
     public void WrongUseIsRefused()
     {
-        using var model = LlamaModel.Load(SharedFiles.Require("fixtures/arch/llama/model-f32.gguf"));
+        using var model = LlamaModel.Load(
+            Path.Combine(SharedFiles.RepoRoot, "tests/fixtures/arch-llama/model-f32.gguf")
+        );
         Should.Throw<SlimmingException>(() =>
             LlamaContext.Create(model, new LlamaContextOptions { CacheType = GgmlType.Q4_0 })
         );
@@ -85,7 +92,7 @@ public sealed class ContextTests
     [InlineData(false)]
     public void ModelAndContextMayBeDisposedInAnyOrder(bool modelFirst)
     {
-        var model = LlamaModel.Load(SharedFiles.Require("fixtures/arch/llama/model-f32.gguf"));
+        var model = LlamaModel.Load(Path.Combine(SharedFiles.RepoRoot, "tests/fixtures/arch-llama/model-f32.gguf"));
         var context = LlamaContext.Create(model, new LlamaContextOptions { ContextTokens = 32 });
         if (modelFirst)
         {

@@ -85,7 +85,7 @@ public sealed class RuntimeTests
     [Fact]
     public void ModelIsNoAdapter()
     {
-        var path = SharedFiles.Require("fixtures/arch/llama/model-f32.gguf");
+        var path = Path.Combine(SharedFiles.RepoRoot, "tests/fixtures/arch-llama/model-f32.gguf");
         using var model = LlamaModel.Load(path);
         Should.Throw<GgufException>(() => LlamaAdapter.Load(model, path)).Message.ShouldContain("general.type");
     }
@@ -94,7 +94,7 @@ public sealed class RuntimeTests
     public void ModelWithoutItsTensorsQuotesLlamasReason()
     {
         // Sound GGUF, but llama.cpp misses every tensor.
-        var path = SharedFiles.Require("fixtures/arch/llama/logits.gguf");
+        var path = Path.Combine(SharedFiles.RepoRoot, "tests/fixtures/arch-llama/logits.gguf");
         Should.Throw<GgufException>(() => LlamaModel.Load(path)).Message.ShouldNotContain("gave no reason");
     }
 }

@@ -69,8 +69,9 @@ internal static class BenchSession
                 ["data_dir"] = request.DataDir,
             },
         };
-        using var store = ResultsStore.OpenForWriting(request.Out!, info, request.Force);
         var runner = new BenchRunner(engine, options, new ResultOrigin(engine.Name, MachineName(), commit));
+        runner.Prepare();
+        using var store = ResultsStore.OpenForWriting(request.Out!, info, request.Force);
         var summary = BenchDisplay.Follow(context, progress => runner.Run(store, progress, context.Token));
         return (store.Folder, summary);
     }

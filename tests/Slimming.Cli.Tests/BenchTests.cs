@@ -1,0 +1,132 @@
+using System.Text.Json;
+using Slimming.Gguf;
+
+namespace Slimming.Cli.Tests;
+
+/// <summary>Verbs bench, results and generate in process, on a small model and a task of its own.</summary>
+public sealed class BenchTests : IDisposable
+{
+    private const string Task = """
+        name: letters
+        kind: multiple_choice
+        data: [letters.jsonl]
+        prompt: "{question}"
+        choices: [a, b]
+        gold: "{answer}"
+        metrics: [acc]
+        """;
+
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("slimming-");
+
+    public BenchTests()
+    {
+        File.WriteAllText(At("letters.yaml"), Task);
+        File.WriteAllLines(
+            At("letters.jsonl"),
+            ["""{"question": "x", "answer": 0}""", """{"question": "y, \"z\"", "answer": 1}"""]
+        );
+    }
+
+    public void Dispose() => _folder.Delete(recursive: true);
+
+    [Fact]
+    public void ResultsHoldTheItemsThatBenchScored()
+    {
+        var answer = Bench("--out", At("r"), "--json");
+        answer.Code.ShouldBe(ExitCode.Done, answer.Error);
+        using var json = JsonDocument.Parse(answer.Output);
+        var metric = json.RootElement.GetProperty("metrics")[0];
+        metric.GetProperty("metric").GetString().ShouldBe("acc");
+        metric.GetProperty("n").GetInt32().ShouldBe(2);
+
+        var lines = Cli.Run(["results", At("r"), "--format", "jsonl"])
+            .Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        lines.Length.ShouldBe(2);
+        using var second = JsonDocument.Parse(lines[1]);
+        second.RootElement.GetProperty("contexts")[0].GetString().ShouldBe("y, \"z\"");
+        second.RootElement.GetProperty("choice_logprobs").GetArrayLength().ShouldBe(2);
+        second.RootElement.TryGetProperty("key", out _).ShouldBeFalse();
+
+        var csv = Cli.Run(["results", At("r"), "--format", "csv"]).Output;
+        csv.ShouldStartWith("task,task_version,doc,item_hash,prompt_hash,n_ctx");
+        Cli.Run(["results", At("r")]).Output.ShouldContain("letters");
+        Cli.Run(["results", At("r"), "--task", "other"]).Code.ShouldBe(ExitCode.Usage);
+    }
+
+    [Fact]
+    public void AFinishedOrOtherRunIsNotTouched()
+    {
+        Bench("--out", At("r")).Code.ShouldBe(ExitCode.Done);
+        var again = Bench("--out", At("r"));
+        again.Code.ShouldBe(ExitCode.Refused);
+        again.Error.ShouldContain("finished");
+        var other = Bench("--out", At("r"), "--limit", "1");
+        other.Code.ShouldBe(ExitCode.Refused);
+        other.Error.ShouldContain("limit: there all, asked 1");
+        Bench("--out", At("r"), "--limit", "1", "--force").Code.ShouldBe(ExitCode.Done);
+    }
+
+    [Theory]
+    [InlineData("--engine", "vllm", "libllama")]
+    [InlineData("--cache-type", "q4_0", "f32, f16 or bf16")]
+    [InlineData("--flash-attention", "auto", "on or off")]
+    [InlineData("--scale", "2", "--adapter")]
+    [InlineData("--limit", "0", "--limit 0")]
+    [InlineData("--offset", "9", "2 rows")]
+    [InlineData("--tasks", "mmlu_*", "mmlu_abstract_algebra")]
+    [InlineData("--tasks", "piqa", "piqa/validation.jsonl")]
+    public void WhatCannotBeHonouredIsRefused(string option, string value, string named)
+    {
+        var answer = Bench("--out", At("bad"), option, value);
+        answer.Code.ShouldBe(ExitCode.Usage, answer.Error);
+        answer.Error.ShouldContain(named);
+        Directory.Exists(At("bad")).ShouldBeFalse();
+    }
+
+    [Fact]
+    public void ABadRowLeavesNoFolder()
+    {
+        File.WriteAllText(At("letters.jsonl"), """{"question": "x", "answer": 5}""");
+        var answer = Bench("--out", At("bad"));
+        answer.Code.ShouldBe(ExitCode.Usage);
+        answer.Error.ShouldContain("row 0");
+        Directory.Exists(At("bad")).ShouldBeFalse();
+    }
+
+    [Fact]
+    public void GenerateAnswersWithTextOrOneObject()
+    {
+        string[] args = ["generate", "--model", Model(), "--prompt", "abc", "--max-tokens", "4", "--threads", "1"];
+        var text = Cli.Run(args);
+        text.Code.ShouldBe(ExitCode.Done, text.Error);
+        using var json = JsonDocument.Parse(Cli.Run([.. args, "--json"]).Output);
+        json.RootElement.GetProperty("text").GetString().ShouldBe(text.Output.TrimEnd('\n'));
+        json.RootElement.GetProperty("ids").GetArrayLength().ShouldBeLessThanOrEqualTo(4);
+        using var beams = JsonDocument.Parse(Cli.Run([.. args, "--json", "--beams", "2"]).Output);
+        beams.RootElement.GetProperty("beams").GetArrayLength().ShouldBe(2);
+        Cli.Run([.. args, "--beams", "2", "--temperature", "1"]).Code.ShouldBe(ExitCode.Usage);
+        Cli.Run([.. args, "--scale", "2"]).Error.ShouldContain("--adapter");
+        Cli.Run(["generate", "--model", Model(), "--prompt", "hi", "--chat", "--max-tokens", "2", "--threads", "1"])
+            .Code.ShouldBe(ExitCode.Done);
+    }
+
+    private static string Model() => Cli.Fixture("arch-llama/model-f32.gguf");
+
+    private string At(string name) => Path.Combine(_folder.FullName, name);
+
+    private CliAnswer Bench(params string[] more)
+    {
+        string[] tasks = more.Contains("--tasks") ? [] : ["--tasks", At("letters.yaml")];
+        return Cli.Run([
+            "bench",
+            "--model",
+            Model(),
+            "--data-dir",
+            _folder.FullName,
+            "--threads",
+            "1",
+            .. tasks,
+            .. more,
+        ]);
+    }
+}
