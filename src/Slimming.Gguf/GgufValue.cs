@@ -194,6 +194,27 @@ public sealed class GgufValue
         return true;
     }
 
+    /// <summary>An array of floats of either width.</summary>
+    public bool TryFloats(out double[] values)
+    {
+        values = [];
+        if (ElementType is not (GgufValueType.Float32 or GgufValueType.Float64))
+        {
+            return false;
+        }
+        values = new double[Count];
+        var size = ScalarBytes(ElementType.Value);
+        for (var i = 0; i < values.Length; i++)
+        {
+            var raw = Raw.Span.Slice(12 + i * size, size);
+            values[i] =
+                size == sizeof(float)
+                    ? BinaryPrimitives.ReadSingleLittleEndian(raw)
+                    : BinaryPrimitives.ReadDoubleLittleEndian(raw);
+        }
+        return true;
+    }
+
     /// <summary>What <c>inspect</c> prints: long strings and arrays are cut to <paramref name="limit"/> characters or elements.</summary>
     public string ToText(int limit)
     {

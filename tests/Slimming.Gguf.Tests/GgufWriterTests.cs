@@ -92,6 +92,10 @@ public class GgufWriterTests
         file.Metadata.TryGet("ints", out var ints).ShouldBeTrue();
         ints.TryIntegers(out var integers).ShouldBeTrue();
         integers.ShouldBe([1L, -2]);
+        file.Metadata.TryGet("floats", out var floats).ShouldBeTrue();
+        floats.TryFloats(out var halves).ShouldBeTrue();
+        halves.ShouldBe([0.5]);
+        floats.TryIntegers(out _).ShouldBeFalse();
     }
 
     [Fact]

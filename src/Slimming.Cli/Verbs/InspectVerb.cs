@@ -132,7 +132,7 @@ internal static class InspectVerb
             }),
         };
 
-    /// <summary>Scalars as they are; arrays of strings and integers whole; what has no JSON form as text.</summary>
+    /// <summary>Scalars as they are; arrays whole, those of arrays as a text.</summary>
     private static object JsonValue(GgufValue value)
     {
         if (value.TryString(out var text))
@@ -154,6 +154,10 @@ internal static class InspectVerb
         if (value.TryStrings(out var texts))
         {
             return texts;
+        }
+        if (value.TryFloats(out var floats))
+        {
+            return floats;
         }
         return value.TryIntegers(out var integers) ? integers : value.ToText(ValueWidth);
     }

@@ -21,8 +21,12 @@ public sealed class ExporterTests : IDisposable
 
     private static ExportResult Run(ExportRequest request) => Exporter.Run(request with { Threads = 1 }, _ => { });
 
-    /// <summary>Reference models carry a tokenizer, which llama.cpp needs.</summary>
-    private static string Reference(string name) => SharedFiles.Require($"fixtures/arch/{name}.gguf");
+    /// <summary>Reference models carry a tokenizer, which llama.cpp needs; those of arch llama lie in the repository.</summary>
+    private static string Reference(string name)
+    {
+        var own = Path.Combine(SharedFiles.RepoRoot, "tests", "fixtures", $"arch-{name}.gguf");
+        return File.Exists(own) ? own : SharedFiles.Require($"fixtures/arch/{name}.gguf");
+    }
 
     [Theory]
     [InlineData("llama/model-f32")]
