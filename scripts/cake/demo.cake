@@ -7,8 +7,9 @@ var demoTasks = string.Join(",", new[] { "following", "facts", "reverse", "large
 void RunDemo(string arguments) =>
     Run("dotnet", "run --project scripts/demo/Slimming.Demo -c Release -v q -- " + arguments);
 
+// One thread: this model is so small that threads would spend their time waiting for each other.
 void BenchDemo(string model, string options, string folder) =>
-    RunQuietly(program, $"bench --model {model} {options} --tasks {demoTasks} --data-dir scripts/demo/eval --chat-template --out {folder}");
+    RunQuietly(program, $"bench --model {model} {options} --tasks {demoTasks} --data-dir scripts/demo/eval --chat-template --threads 1 --out {folder}");
 
 Task("DemoData")
     .Description("Writes the tuning and evaluation data of the embedded model again.")
