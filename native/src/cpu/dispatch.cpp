@@ -70,6 +70,8 @@ const Kernels &select_kernels() {
                  wanted);
     }
     switch (chosen) {
+        case SLM_ISA_AVX512_BF16:
+            return kernels_avx512_bf16();
         case SLM_ISA_AVX512:
             return kernels_avx512();
         case SLM_ISA_AVX2:
