@@ -152,8 +152,8 @@ TEST(QuantCodebook, IQ2_XXS) {
     for (int v = 0; v < 256; ++v) {
         const float scale = 2.0f * (0.5f + float(v / 32 + 3)) / 4;
         const int group = v / 8 % 4;
-        const float want =
-            (group % 2 ? iq2_xxs_last : iq2_first)[v % 8] * (group == 1 ? seven_signs_meaning[v % 8] : 1);
+        const float *entry = group % 2 ? iq2_xxs_last : iq2_first;
+        const float want = entry[v % 8] * (group == 1 ? seven_signs_meaning[v % 8] : 1);
         EXPECT_EQ(got[size_t(v)], scale * want) << v;
     }
 }
@@ -181,7 +181,8 @@ TEST(QuantCodebook, IQ2_S) {
     const std::vector<float> got = dequantize(22, b.data);
     for (int v = 0; v < 256; ++v) {
         const int half = v / 16, nibble = half % 2 ? 15 - half / 2 : half / 2 * 2, signs = v / 8 * 7;
-        const float value = (v / 8 % 2 ? iq2_last : iq2_first)[v % 8] * (signs >> (v % 8) & 1 ? -1.0f : 1.0f);
+        const float *entry = v / 8 % 2 ? iq2_last : iq2_first;
+        const float value = entry[v % 8] * (signs >> (v % 8) & 1 ? -1.0f : 1.0f);
         EXPECT_EQ(got[size_t(v)], 2.0f * (0.5f + float(nibble)) / 4 * value) << v;
     }
 }
