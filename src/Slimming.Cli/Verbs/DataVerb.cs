@@ -128,7 +128,7 @@ internal static class DataVerb
             sample.Row,
             InputIds = sample.Tokens,
             // Unshifted, as --data takes them.
-            Labels = sample.Tokens.Select((id, t) => t > 0 && sample.Targets[t - 1] >= 0 ? id : -100),
+            Labels = sample.Tokens.Select((_, t) => t > 0 && sample.Targets[t - 1] >= 0 ? sample.Targets[t - 1] : -100),
             Text = vocab.Detokenize(sample.Tokens, special: true),
             Learnt = vocab.Detokenize(sample.Targets.Where(t => t >= 0).ToArray(), special: true),
         };

@@ -8,7 +8,8 @@ namespace Slimming.Training.Data;
 /// <summary>A kind of data file: the columns that tell it, and how its rows are read.</summary>
 internal sealed record DatasetFormat(string Name, IReadOnlyList<string> Columns, Func<DataRow, Example> Parse)
 {
-    private const int NoLoss = -100;
+    /// <summary>Label of a token without loss, as Hugging Face writes it.</summary>
+    public const int NoLoss = -100;
 
     /// <summary>In the order in which they are tried.</summary>
     private static readonly DatasetFormat[] s_all =
@@ -128,11 +129,6 @@ internal sealed record DatasetFormat(string Name, IReadOnlyList<string> Columns,
         if (ids.Length != labels.Length)
         {
             throw row.Error($"input_ids has {ids.Length} values, labels {labels.Length}; expected equal lengths");
-        }
-        var negative = Array.FindIndex(labels, l => l < 0 && l != NoLoss);
-        if (negative >= 0)
-        {
-            throw row.Error($"labels, element {negative}: {labels[negative]}; expected a token id or {NoLoss}");
         }
         return row.Has("attention_mask") ? WithoutPadding(row, ids, labels) : new Example.TokenIds(ids, labels);
     }

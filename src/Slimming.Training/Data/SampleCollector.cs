@@ -43,19 +43,7 @@ internal sealed class SampleCollector(DataOptions options, ITokenizer tokenizer)
         Count(sequence, overlong, kept);
     }
 
-    private static int[] Shift(Sequence sequence)
-    {
-        var targets = new int[sequence.Tokens.Length];
-        Array.Fill(targets, -1);
-        for (var t = 0; t + 1 < targets.Length; t++)
-        {
-            if (sequence.InLoss[t + 1])
-            {
-                targets[t] = sequence.Tokens[t + 1];
-            }
-        }
-        return targets;
-    }
+    private static int[] Shift(Sequence sequence) => sequence.Labels.Length == 0 ? [] : [.. sequence.Labels[1..], -1];
 
     private int Keep(int[] tokens, int[] targets, DataRow row)
     {
@@ -81,13 +69,13 @@ internal sealed class SampleCollector(DataOptions options, ITokenizer tokenizer)
             _counts = _counts with { WithoutTarget = _counts.WithoutTarget + 1 };
             return;
         }
-        var last = Array.LastIndexOf(sequence.InLoss, true);
+        var last = Array.FindLastIndex(sequence.Labels, label => label >= 0);
         var cut = overlong && options.Overlong == Overlong.Truncate;
         _counts = _counts with
         {
             Truncated = _counts.Truncated + (cut ? 1 : 0),
             Split = _counts.Split + (overlong && !cut ? 1 : 0),
-            WithoutEnd = _counts.WithoutEnd + (!cut && !tokenizer.IsEndOfGeneration(sequence.Tokens[last]) ? 1 : 0),
+            WithoutEnd = _counts.WithoutEnd + (!cut && !tokenizer.IsEndOfGeneration(sequence.Labels[last]) ? 1 : 0),
         };
     }
 }

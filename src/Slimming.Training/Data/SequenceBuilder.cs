@@ -2,8 +2,15 @@ using Slimming.Training.Templates;
 
 namespace Slimming.Training.Data;
 
-/// <summary>Tokens of one row and, per token, whether it is learnt: InLoss[t] belongs to Tokens[t] (unshifted).</summary>
-internal sealed record Sequence(int[] Tokens, bool[] InLoss);
+/// <summary>
+/// Tokens of one row and, unshifted, what is learnt: Labels[t] is the id expected at the place of Tokens[t], -1 for no
+/// loss. It is the token itself but where a row brings labels of its own.
+/// </summary>
+internal sealed record Sequence(int[] Tokens, int[] Labels)
+{
+    public static Sequence Of(int[] tokens, IReadOnlyList<bool> inLoss) =>
+        new(tokens, [.. tokens.Select((id, t) => inLoss[t] ? id : -1)]);
+}
 
 /// <summary>Turns a row's meaning into tokens and loss mask.</summary>
 internal sealed class SequenceBuilder
@@ -46,27 +53,22 @@ internal sealed class SequenceBuilder
 
     private Sequence FromIds(Example.TokenIds row, DataRow place)
     {
-        Check(row.Ids, "input_ids", lowest: 0);
-        Check(row.Labels, "labels", lowest: -100);
-        for (var i = 0; i < row.Ids.Length; i++)
-        {
-            if (row.Labels[i] >= 0 && row.Labels[i] != row.Ids[i])
-            {
-                throw place.Error(
-                    $"labels, element {i}: {row.Labels[i]}, but input_ids has {row.Ids[i]} there; expected that id or "
-                        + "-100 (labels are unshifted)"
-                );
-            }
-        }
-        return new Sequence(row.Ids, row.Labels.Select(l => l >= 0).ToArray());
+        Check(row.Ids, "input_ids", isLabel: false);
+        Check(row.Labels, "labels", isLabel: true);
+        return new Sequence(row.Ids, [.. row.Labels.Select(label => Math.Max(label, -1))]);
 
-        void Check(int[] values, string column, int lowest)
+        void Check(int[] values, string column, bool isLabel)
         {
-            var bad = Array.FindIndex(values, v => v < lowest || v >= _tokenizer.Count);
+            var bad = Array.FindIndex(
+                values,
+                id => (id < 0 || id >= _tokenizer.Count) && !(isLabel && id == DatasetFormat.NoLoss)
+            );
             if (bad >= 0)
             {
+                var orNone = isLabel ? $", or {DatasetFormat.NoLoss} for no loss" : "";
                 throw place.Error(
-                    $"{column}, element {bad}: {values[bad]}; expected a token id of the model, 0 to {_tokenizer.Count - 1}"
+                    $"{column}, element {bad}: {values[bad]}; expected a token id of the model, 0 to "
+                        + $"{_tokenizer.Count - 1}{orNone}"
                 );
             }
         }
@@ -80,7 +82,7 @@ internal sealed class SequenceBuilder
         {
             tokens = [.. tokens, End()];
         }
-        return new Sequence(tokens, Mask(0, tokens.Length));
+        return Sequence.Of(tokens, Mask(0, tokens.Length));
     }
 
     private Sequence FromAnswer(int[] prompt, int[] answer)
@@ -90,7 +92,7 @@ internal sealed class SequenceBuilder
             answer.Length > 0 && _tokenizer.IsEndOfGeneration(answer[^1])
                 ? [.. start, .. answer]
                 : [.. start, .. answer, End()];
-        return new Sequence(tokens, Mask(_lossOn == LossOn.All ? 0 : start.Length, tokens.Length));
+        return Sequence.Of(tokens, Mask(_lossOn == LossOn.All ? 0 : start.Length, tokens.Length));
     }
 
     private Sequence FromConversation(IReadOnlyList<ChatMessage> messages, DataRow row)
@@ -124,7 +126,7 @@ internal sealed class SequenceBuilder
                 inLoss.Add(_lossOn == LossOn.All || i < learnt);
             }
         }
-        return new Sequence([.. tokens], [.. inLoss]);
+        return Sequence.Of([.. tokens], inLoss);
     }
 
     /// <summary>

@@ -38,7 +38,12 @@ public sealed class DatasetErrorTests : DataFolder
             { "auto", "a.jsonl", """{"input_ids":[1,2],"labels":[1]}""", ["2 values, labels 1"] },
             { "auto", "a.jsonl", """{"input_ids":[1,9999],"labels":[1,9999]}""", ["element 1: 9999", "0 to 259"] },
             { "auto", "a.jsonl", """{"input_ids":[1,2.5],"labels":[1,2]}""", ["element 1: 2.5", "whole number"] },
-            { "auto", "a.jsonl", """{"input_ids":[1,2],"labels":[2,-100]}""", ["unshifted"] },
+            {
+                "auto",
+                "a.jsonl",
+                """{"input_ids":[1,2],"labels":[1,9999]}""",
+                ["labels, element 1: 9999", "-100 for no"]
+            },
             { "auto", "a.jsonl", """{"input_ids":[1,2],"labels":[1,-1]}""", ["element 1: -1", "-100"] },
             { "auto", "a.jsonl", """[1, 2]""", ["row 0", "expected an object"] },
             { "auto", "a.jsonl", """{"text": "a" """, ["cannot be read"] },

@@ -109,6 +109,16 @@ public sealed class DatasetTests : DataFolder
     }
 
     [Fact]
+    public void LabelsMayDifferFromTheTokensTheyStandAt()
+    {
+        var file = WriteRows("i.jsonl", new { input_ids = new[] { 5, 6, 7, 8 }, labels = new[] { 9, -100, 0, 12 } });
+        var set = Load(s_bytes, "auto", file);
+        // What stands at the first place predicts nothing.
+        set.Samples.ShouldHaveSingleItem().Targets.ShouldBe([-1, 0, 12, -1]);
+        set.Counts.Targets.ShouldBe(2);
+    }
+
+    [Fact]
     public void PaddingByAttentionMaskIsTakenOff()
     {
         var file = WriteRows(
