@@ -1,9 +1,6 @@
-using System.Text.Json;
-using Slimming.Evaluation.Scoring;
 using Slimming.Evaluation.Tasks;
 using Slimming.Evaluation.Text;
 using Slimming.Gguf;
-using Slimming.TestSupport;
 
 namespace Slimming.Evaluation.Tests;
 
@@ -48,34 +45,6 @@ public sealed class TextTests
         TextFilters
             .Apply("wikitext", " = = History = = \n He said \" no \" ; it 's 1 @,@ 000 @-@ year ( or so ) . Then")
             .ShouldBe(" == History ==\nHe said \"no\"; it's 1,000-year (or so). Then");
-
-    [Fact]
-    public void IntervalsEqualTheReference()
-    {
-        using var json = JsonDocument.Parse(File.ReadAllText(SharedFiles.Require("fixtures/statistics/wilson.json")));
-        var checkedRows = 0;
-        foreach (var row in json.RootElement.GetProperty("cases").EnumerateArray())
-        {
-            if (Math.Abs(row.GetProperty("level").GetDouble() - 0.95) > 1e-12)
-            {
-                continue;
-            }
-            var (low, high) = Statistics.Wilson(row.GetProperty("k").GetInt64(), row.GetProperty("n").GetInt64());
-            low.ShouldBe(row.GetProperty("low").GetDouble(), 1e-9);
-            high.ShouldBe(row.GetProperty("high").GetDouble(), 1e-9);
-            checkedRows++;
-        }
-        checkedRows.ShouldBeGreaterThan(0);
-    }
-
-    [Fact]
-    public void StandardErrorsArePublishedOnes()
-    {
-        // METHODS.md section 10: SE(442/1319) = 1.300 %, SE(47/100) = 5.016 %.
-        Statistics.StandardError(Ones(442, 1319))!.Value.ShouldBe(0.01300, 5e-6);
-        Statistics.StandardError(Ones(47, 100))!.Value.ShouldBe(0.05016, 5e-6);
-        Statistics.StandardError([1]).ShouldBeNull();
-    }
 
     [Fact]
     public void BuiltInTasksAreSound()
@@ -132,6 +101,4 @@ public sealed class TextTests
     [Fact]
     public void AnUnknownTaskIsNamed() =>
         Should.Throw<SlimmingException>(() => TaskCatalog.Find("helaswag")).Message.ShouldContain("helaswag");
-
-    private static List<double> Ones(int ones, int n) => [.. Enumerable.Range(0, n).Select(i => i < ones ? 1.0 : 0.0)];
 }

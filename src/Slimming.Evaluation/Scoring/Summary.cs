@@ -1,3 +1,4 @@
+using Slimming.Evaluation.Statistics;
 using Slimming.Evaluation.Tasks;
 using Slimming.Results;
 
@@ -24,8 +25,8 @@ internal static class Summary
         var values = rows.Select(row => ValueOf(metric, row)).ToList();
         var mean = values.Average();
         // Every score of these metrics is 0 or 1.
-        var (low, high) = Statistics.Wilson(values.LongCount(value => value > 0.5), values.Count);
-        return Row(task, metric, mean, values.Count, Statistics.StandardError(values), (low, high), origin);
+        var (low, high) = Proportions.Wilson(values.LongCount(value => value > 0.5), values.Count);
+        return Row(task, metric, mean, values.Count, Means.StandardError(values), (low, high), origin);
     }
 
     private static double ValueOf(string metric, ItemRow row) =>

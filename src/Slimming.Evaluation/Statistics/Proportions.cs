@@ -1,0 +1,48 @@
+namespace Slimming.Evaluation.Statistics;
+
+/// <summary>Shares of 0/1 items. Rates are fractions, not per cent.</summary>
+public static class Proportions
+{
+    /// <summary>sqrt(p (1 - p) / (n - 1)), what lm-evaluation-harness prints after its plus-minus; null for n of 1.</summary>
+    public static double? StandardError(long k, long n)
+    {
+        Check(k, n);
+        var p = (double)k / n;
+        return n > 1 ? Math.Sqrt(p * (1 - p) / (n - 1)) : null;
+    }
+
+    /// <summary>Wilson's score interval without continuity correction (Wilson 1927).</summary>
+    public static Interval Wilson(long k, long n, double level = 0.95)
+    {
+        Check(k, n);
+        var p = (double)k / n;
+        var z = Distributions.NormalHalfWidth(level);
+        var z2 = z * z;
+        var center = (p + (z2 / (2 * n))) / (1 + (z2 / n));
+        var half = z / (1 + (z2 / n)) * Math.Sqrt((p * (1 - p) / n) + (z2 / (4.0 * n * n)));
+        // At the ends the bound is exact; rounding must not pass it.
+        return new(k == 0 ? 0 : center - half, k == n ? 1 : center + half);
+    }
+
+    /// <summary>The exact interval of Clopper and Pearson (1934).</summary>
+    public static Interval ClopperPearson(long k, long n, double level = 0.95)
+    {
+        Check(k, n);
+        var tail = (1 - level) / 2;
+        return new(
+            k == 0 ? 0
+                : k == n ? Math.Pow(tail, 1.0 / n)
+                : Distributions.BetaQuantile(k, n - k + 1, tail),
+            k == n ? 1
+                : k == 0 ? 1 - Math.Pow(tail, 1.0 / n)
+                : Distributions.BetaQuantile(k + 1, n - k, 1 - tail)
+        );
+    }
+
+    private static void Check(long k, long n)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(n, 1);
+        ArgumentOutOfRangeException.ThrowIfNegative(k);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(k, n);
+    }
+}
