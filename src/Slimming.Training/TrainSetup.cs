@@ -55,7 +55,7 @@ internal sealed class TrainSetup : IDisposable
             Architecture = Model.Architecture,
             Method = Options.Method,
             Compute = Context.Compute.ToString().ToLowerInvariant(),
-            Isa = _runtime.Info.Isa.ToString().ToLowerInvariant(),
+            Isa = _runtime.Info.Isa.ToName(),
             Threads = _runtime.Info.Threads,
             TotalSteps = Data.Planner.TotalSteps,
             LongestSample = Data.Longest,

@@ -56,7 +56,7 @@ internal sealed record Diagnosis(
                 ? new CpuState(
                     info.CpuName,
                     info.Threads,
-                    info.Isa.ToString().ToLowerInvariant(),
+                    info.Isa.ToName(),
                     [
                         .. Enum.GetValues<CpuFeatures>()
                             .Where(bit => bit != CpuFeatures.None && info.CpuFeatures.HasFlag(bit))
