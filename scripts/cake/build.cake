@@ -25,7 +25,7 @@ Task("Native")
     .Does(() =>
 {
     RunQuietly("cmake", "--preset release -DSLM_TESTS=OFF", "native");
-    RunQuietly("cmake", "--build --preset release --parallel", "native");
+    RunQuietly("cmake", $"--build --preset release --parallel {Environment.ProcessorCount}", "native");
     EnsureDirectoryExists(staged);
     CopyFile("native/build/release/libslimming.so", staged + File("libslimming.so"));
 });

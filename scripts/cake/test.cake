@@ -14,7 +14,7 @@ void RunCtest(string preset, string name)
             DeleteFile(report);
         }
         RunQuietly("cmake", $"--preset {preset} -DSLM_TESTS=ON", "native");
-        RunQuietly("cmake", $"--build --preset {preset} --parallel", "native");
+        RunQuietly("cmake", $"--build --preset {preset} --parallel {Environment.ProcessorCount}", "native");
         RunQuietly("ctest", $"--preset {preset} --parallel {Environment.ProcessorCount} --output-junit \"{report}\"", "native");
     }, () => Tally.ReadJUnit(report));
 }
