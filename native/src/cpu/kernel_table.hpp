@@ -3,17 +3,11 @@
 
 #include "cpu/bf16_kernel.hpp"
 #include "cpu/gemm_kernel.hpp"
+#include "cpu/lookup.hpp"
 #include "cpu/row_kernels.hpp"
-#include "quant/blocks.hpp"
 
 namespace slm {
 namespace {
-
-static const QuantType *find_type(uint32_t id) {
-    for (const QuantType &type : quant_types)
-        if (type.id == id) return &type;
-    return nullptr;
-}
 
 static Kernels make_kernels(const char *name, slm_isa isa) {
     Kernels k{};
@@ -21,6 +15,7 @@ static Kernels make_kernels(const char *name, slm_isa isa) {
     k.isa = isa;
     k.gemm = gemm;
     k.find_type = find_type;
+    k.find_decode_bf16 = find_decode_bf16;
     k.transpose = transpose;
     k.gemm_bf16 = gemm_bf16;
     k.to_bf16 = to_bf16;

@@ -35,6 +35,9 @@ struct GemmTileBf16 {
     bool add;
 };
 
+// src: whole blocks; dst: n values rounded to bf16, the bits of dequantize followed by to_bf16.
+typedef void (*DecodeBf16)(const void *src, uint16_t *dst, int64_t n);
+
 struct Kernels {
     const char *name;
     slm_isa isa;
@@ -42,6 +45,7 @@ struct Kernels {
     const QuantType *(*find_type)(uint32_t ggml_type);  // the same table, its loops compiled for this instruction set
     // panel[k][kPanel] column j0 + j = rows[j][k] for j < n_rows; a transposing copy.
     void (*transpose)(const float *rows, int64_t ld, int n_rows, int64_t n_columns, float *panel, int j0);
+    DecodeBf16 (*find_decode_bf16)(uint32_t ggml_type);  // nullptr: go over f32
     void (*gemm_bf16)(const GemmTileBf16 &tile);
     void (*to_bf16)(int64_t n, const float *x, uint16_t *y);  // round to nearest even
     // panel pair (k/2, j0 + j) = (rows[j][k], rows[j][k+1])

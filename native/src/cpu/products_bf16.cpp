@@ -15,6 +15,10 @@ void CpuBackend::decode_bf16(const Weight &w, int64_t row_index, int64_t column,
         std::memcpy(out, from, static_cast<size_t>(n) * 2);
         return;
     }
+    if (const DecodeBf16 decode = kernels_.find_decode_bf16(type.id)) {
+        decode(from, out, n);
+        return;
+    }
     float *part = row(thread);
     type.dequantize(from, part, n);
     kernels_.to_bf16(n, part, out);
