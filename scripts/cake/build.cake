@@ -56,5 +56,13 @@ Task("Bindings")
                 + " nothing was generated and the committed bindings stay as they are.");
         }
     }
-    Run(MakeAbsolute(File(tool)).FullPath, "@slimming.rsp", "src/Slimming.Interop");
+    // The committed .rsp names folders by words, so that it holds on every machine.
+    StartProcess("g++", new ProcessSettings { Arguments = "-print-file-name=include", RedirectStandardOutput = true }, out var answer);
+    var folder = "src/Slimming.Interop/Interop";
+    var text = System.IO.File.ReadAllText(folder + "/slimming.rsp")
+        .Replace("SLIMMING/", MakeAbsolute(Directory(".")).FullPath + "/")
+        .Replace("OUT/", MakeAbsolute(Directory(folder)).FullPath + "/")
+        .Replace("CLANG_RESOURCE_INCLUDE", answer.First());
+    System.IO.File.WriteAllText("tools/slimming.rsp", text);
+    Run(MakeAbsolute(File(tool)).FullPath, "@tools/slimming.rsp");
 });
