@@ -174,7 +174,8 @@ public class NativeTests
         using var runtime = NativeRuntime.Create(1);
         using var weights = new TinyModel();
         var incomplete = weights.Tensors.Where(t => t.Name != "blk.1.ffn_up.weight").ToList();
-        Throws(() => _ = new NativeModel(runtime, TinyModel.Parameters, incomplete)).ShouldContain("blk.1.ffn_up.weight");
+        Throws(() => _ = new NativeModel(runtime, TinyModel.Parameters, incomplete))
+            .ShouldContain("blk.1.ffn_up.weight");
         using var model = new NativeModel(runtime, TinyModel.Parameters, weights.Tensors);
         Throws(() => _ = new NativeAdapter(model, Lora() with { Rank = 0 })).ShouldContain("rank");
         Throws(() => _ = new NativeContext(model, null, Context(training: true))).ShouldNotBeEmpty();

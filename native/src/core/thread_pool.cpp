@@ -16,7 +16,9 @@ namespace {
 
 // Loops follow each other within microseconds during a step; a short spin saves the trip through the kernel. Threads
 // without a core of their own would only take time from each other.
-int spins_for(int n_threads) { return n_threads <= usable_cores() ? 1500 : 0; }
+int spins_for(int n_threads) {
+    return n_threads <= usable_cores() ? 1500 : 0;
+}
 
 void pause_core() {
 #if defined(__x86_64__)
