@@ -51,7 +51,7 @@ struct Worst {
     }
 };
 
-double check_linear(Runtime &runtime, const QuantType &type, bool backward) {
+double check_linear(Runtime &runtime, const QuantType &type, bool backward, slm_compute compute = SLM_COMPUTE_F32) {
     const std::vector<uint8_t> blocks = draw_blocks(type, kOutputs * kInputs);
     std::vector<float> w(static_cast<size_t>(kOutputs * kInputs));
     if (type.block_values == 1) {
@@ -65,15 +65,17 @@ double check_linear(Runtime &runtime, const QuantType &type, bool backward) {
     const int64_t k = backward ? kOutputs : kInputs, n = backward ? kInputs : kOutputs;
     const std::vector<float> x = draw(5, kRows * k);
     std::vector<float> y(static_cast<size_t>(kRows * n));
+    std::vector<char> rounded(static_cast<size_t>(runtime.backend.precision_scratch(compute, kRows, k)));
+    const Precision precision{compute, rounded.data()};
     if (backward) {
         const LinearGradTerm term{x.data(), k, weight};
-        runtime.backend.linear_backward(kRows, &term, 1, y.data(), n, false, {});
+        runtime.backend.linear_backward(kRows, &term, 1, y.data(), n, false, precision);
     } else {
         LinearOutput out;
         out.y = y.data();
         out.ldy = n;
         out.terms[0] = {x.data(), k, weight};
-        runtime.backend.linear(kRows, &out, 1, {});
+        runtime.backend.linear(kRows, &out, 1, precision);
     }
     Worst worst;
     for (int64_t r = 0; r < kRows; ++r)
@@ -149,7 +151,7 @@ constexpr int32_t kTypes = static_cast<int32_t>(std::size(kCheckedTypes));
 }  // namespace
 
 int32_t self_check_count() {
-    return 2 * kTypes + 2;
+    return 2 * kTypes + 4;
 }
 
 void run_self_check(Runtime &runtime, int32_t index, slm_self_check &out) {
@@ -162,6 +164,12 @@ void run_self_check(Runtime &runtime, int32_t index, slm_self_check &out) {
     } else if (index == 2 * kTypes) {
         std::snprintf(out.name, sizeof out.name, "attention over packed sequences");
         out.difference = check_attention(runtime);
+    } else if (index > 2 * kTypes + 1) {
+        // The distance of a compute mode from f32: both operands are rounded to 8 bits of mantissa, 2^-9 of each.
+        const bool backward = index == 2 * kTypes + 3;
+        out.tolerance = 0x1p-8;
+        std::snprintf(out.name, sizeof out.name, "bf16 mode, linear%s q4_1", backward ? " backward" : "");
+        out.difference = check_linear(runtime, *find_quant_type(3), backward, SLM_COMPUTE_BF16);
     } else {
         std::snprintf(out.name, sizeof out.name, "cross entropy and its gradient");
         out.difference = check_cross_entropy(runtime);
