@@ -35,7 +35,7 @@ void RunManaged(string filter)
             }
             var chosen = filter == null ? "" : $" --filter \"{filter}\"";
             RunQuietly("dotnet", $"test \"{project}\" -c Release --no-build --nologo -v q --blame-hang-timeout 15m"
-                + $" --logger \"trx;LogFileName={name}.trx\" --results-directory \"{results}\"{chosen}");
+                + $" --logger \"trx;LogFileName={name}.trx\" --logger \"console;verbosity=minimal\" --results-directory \"{results}\"{chosen}");
         }, () => Tally.ReadTrx(report));
     }
 }
