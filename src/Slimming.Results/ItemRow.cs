@@ -15,6 +15,9 @@ public sealed record ItemRow
 
     public required string PromptHash { get; init; }
 
+    /// <summary>Hash of the text that items share (a passage); null where each stands for itself.</summary>
+    public string? Cluster { get; init; }
+
     /// <summary>Context tokens, one per choice, or one where all choices share the context.</summary>
     public IReadOnlyList<long>? NCtx { get; init; }
 

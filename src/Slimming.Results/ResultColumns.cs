@@ -43,6 +43,7 @@ internal static class ResultColumns
         new("n_words", DuckDbType.BigInt, r => r.NWords),
         new("n_bytes", DuckDbType.BigInt, r => r.NBytes),
         new("truncated", DuckDbType.Boolean, r => r.Truncated),
+        new("cluster", DuckDbType.Varchar, r => r.Cluster),
     ];
 
     public static IReadOnlyList<ResultColumn<ItemRow>> Texts { get; } =

@@ -14,6 +14,8 @@ internal static class ResultRows
             Doc = row.Integer("doc")!.Value,
             ItemHash = row.Text("item_hash")!,
             PromptHash = row.Text("prompt_hash")!,
+            // Results written before this column was added have none.
+            Cluster = row.Columns.Contains("cluster", StringComparer.Ordinal) ? row.Text("cluster") : null,
             NCtx = row.List<long>("n_ctx"),
             NCont = row.List<long>("n_cont"),
             ChoiceLogprobs = row.List<double>("choice_logprobs"),

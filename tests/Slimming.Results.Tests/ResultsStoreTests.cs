@@ -117,7 +117,7 @@ public sealed class ResultsStoreTests : IDisposable
             .ShouldBe(
                 "task,task_version,doc,item_hash,prompt_hash,n_ctx,n_cont,choice_logprobs,pred,pred_norm,gold,acc,acc_norm,"
                     + "greedy,generated,strict,flexible,exact_match_strict,exact_match_flexible,tol_flex,nll,n_tokens,n_words,"
-                    + "n_bytes,truncated"
+                    + "n_bytes,truncated,cluster"
             );
         Names("texts-00000.parquet").ShouldBe("task,doc,item_hash,contexts,continuations");
         Names("tokens-00000.parquet").ShouldBe("task,doc,item_hash,ctx_ids,cont_ids");
@@ -126,6 +126,38 @@ public sealed class ResultsStoreTests : IDisposable
             Path.Combine(store.Folder, "items-00000.parquet")
         );
         codec.Single()[0].ShouldBe("ZSTD");
+    }
+
+    [Fact]
+    public void FilesFromBeforeAColumnWasAddedAreRead()
+    {
+        string folder;
+        using (var store = ResultsStore.OpenForWriting(_out, Info()))
+        {
+            store.Append(Choice(0) with { Cluster = "passage" });
+            store.Complete([Metric(0.5)]);
+            folder = store.Folder;
+        }
+        using (var store = ResultsStore.OpenFinished(_out))
+        {
+            store.ReadItems().Single().Cluster.ShouldBe("passage");
+        }
+        var part = Path.Combine(folder, "items-00000.parquet");
+        using (var db = DuckDb.Open())
+        {
+            db.Execute(
+                $"COPY (SELECT * EXCLUDE (cluster) FROM read_parquet({DuckDb.Quote(part)}, hive_partitioning = false)) "
+                    + $"TO {DuckDb.Quote(part + ".old")} (FORMAT parquet)"
+            );
+        }
+        File.Move(part + ".old", part, overwrite: true);
+        using (var store = ResultsStore.OpenFinished(_out))
+        {
+            var row = store.ReadItems(texts: true).Single();
+            row.Cluster.ShouldBeNull();
+            row.Acc.ShouldBe(0);
+            row.Contexts.ShouldNotBeNull();
+        }
     }
 
     [Theory]

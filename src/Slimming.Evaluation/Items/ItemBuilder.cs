@@ -129,6 +129,7 @@ internal sealed class ItemBuilder
             Doc = doc,
             Hash = HashOf([row.GetRawText()]),
             PromptHash = HashOf([.. item.Contexts, "\0", .. item.Continuations]),
+            Cluster = _task.Cluster is { } shared ? HashOf([template.Render(shared)]) : null,
             Contexts = item.Contexts,
             Continuations = item.Continuations,
             Lengths = item.Lengths,

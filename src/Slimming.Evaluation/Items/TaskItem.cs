@@ -12,6 +12,9 @@ internal sealed record TaskItem
     /// <summary>SHA-256 of what the model is asked.</summary>
     public required string PromptHash { get; init; }
 
+    /// <summary>SHA-256 of the text that items share; null without one.</summary>
+    public string? Cluster { get; init; }
+
     /// <summary>One per choice, or one for all choices.</summary>
     public required IReadOnlyList<string> Contexts { get; init; }
 

@@ -159,6 +159,7 @@ internal sealed class ItemScorer(TaskDefinition task, IScoringEngine engine, boo
             Doc = item.Doc,
             ItemHash = item.Hash,
             PromptHash = item.PromptHash,
+            Cluster = item.Cluster,
             Contexts = item.Contexts,
         };
 

@@ -22,23 +22,12 @@ internal static class Summary
 
     private static MetricRow Mean(TaskDefinition task, string metric, IReadOnlyList<ItemRow> rows, ResultOrigin origin)
     {
-        var values = rows.Select(row => ValueOf(metric, row)).ToList();
+        var values = rows.Select(row => ItemMetrics.Score(metric, row)).ToList();
         var mean = values.Average();
         // Every score of these metrics is 0 or 1.
         var (low, high) = Proportions.Wilson(values.LongCount(value => value > 0.5), values.Count);
         return Row(task, metric, mean, values.Count, Means.StandardError(values), (low, high), origin);
     }
-
-    private static double ValueOf(string metric, ItemRow row) =>
-        metric switch
-        {
-            "acc" => row.Acc,
-            "acc_norm" => row.AccNorm,
-            "exact_match_strict" => row.ExactMatchStrict,
-            "exact_match_flexible" => row.ExactMatchFlexible,
-            "tol_flex" => row.TolFlex,
-            _ => null,
-        } ?? throw new InvalidOperationException($"row {row.Task} {row.Doc} has no {metric}");
 
     private static MetricRow Perplexity(
         TaskDefinition task,
@@ -47,14 +36,10 @@ internal static class Summary
         ResultOrigin origin
     )
     {
-        var nll = rows.Sum(row => row.Nll!.Value);
-        var value = metric switch
-        {
-            "word_perplexity" => Math.Exp(nll / rows.Sum(row => row.NWords!.Value)),
-            "byte_perplexity" => Math.Exp(nll / rows.Sum(row => row.NBytes!.Value)),
-            "bits_per_byte" => nll / rows.Sum(row => row.NBytes!.Value) / Math.Log(2),
-            _ => Math.Exp(nll / rows.Sum(row => row.NTokens!.Value)),
-        };
+        var value = ItemMetrics.Shown(
+            metric,
+            rows.Sum(row => ItemMetrics.Score(metric, row)) / rows.Sum(row => ItemMetrics.Weight(metric, row))
+        );
         return Row(task, metric, value, rows.Count, stderr: null, interval: null, origin);
     }
 

@@ -81,7 +81,9 @@ public sealed class PairedBootstrap
     public Interval Bca(double level = 0.95)
     {
         var (low, high) = BcaLevels(level);
-        return double.IsFinite(low) && double.IsFinite(high) ? new(Quantile(low), Quantile(high)) : Percentile(level);
+        return double.IsFinite(Z0) && double.IsFinite(low) && double.IsFinite(high)
+            ? new(Quantile(low), Quantile(high))
+            : Percentile(level);
     }
 
     /// <summary>Phi(z0 + (z0 + z) / (1 - a (z0 + z))) for both ends.</summary>

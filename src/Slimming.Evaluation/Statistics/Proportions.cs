@@ -15,13 +15,18 @@ public static class Proportions
     public static Interval Wilson(long k, long n, double level = 0.95)
     {
         Check(k, n);
-        var p = (double)k / n;
+        return Wilson((double)k / n, n, level);
+    }
+
+    /// <summary>Wilson's interval of a share p of n items, n not whole where it counts what clustered items are worth.</summary>
+    public static Interval Wilson(double p, double n, double level)
+    {
         var z = Distributions.NormalHalfWidth(level);
         var z2 = z * z;
         var center = (p + (z2 / (2 * n))) / (1 + (z2 / n));
-        var half = z / (1 + (z2 / n)) * Math.Sqrt((p * (1 - p) / n) + (z2 / (4.0 * n * n)));
+        var half = z / (1 + (z2 / n)) * Math.Sqrt((p * (1 - p) / n) + (z2 / (4 * n * n)));
         // At the ends the bound is exact; rounding must not pass it.
-        return new(k == 0 ? 0 : center - half, k == n ? 1 : center + half);
+        return new(p <= 0 ? 0 : center - half, p >= 1 ? 1 : center + half);
     }
 
     /// <summary>The exact interval of Clopper and Pearson (1934).</summary>

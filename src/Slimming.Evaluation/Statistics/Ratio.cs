@@ -14,21 +14,27 @@ public readonly record struct Ratio(double Value, double StandardError)
         return new(r, Math.Sqrt(Math.Max(0, variance)) / Math.Abs(b));
     }
 
-    /// <summary>mean(a) / mean(b) of items that both models answered, with their sample covariance; null below two items or where mean(b) is 0.</summary>
-    public static Ratio? OfPaired(IReadOnlyList<double> a, IReadOnlyList<double> b)
+    /// <summary>
+    /// mean(a) / mean(b) of items that both models answered, with their sample covariance; items with equal cluster keys
+    /// count as one unit. Null below two units or where mean(b) is 0.
+    /// </summary>
+    public static Ratio? OfPaired(
+        IReadOnlyList<double> a,
+        IReadOnlyList<double> b,
+        IReadOnlyList<string>? clusters = null
+    )
     {
         ArgumentNullException.ThrowIfNull(a);
         ArgumentNullException.ThrowIfNull(b);
-        var ones = Enumerable.Repeat(1.0, b.Count).ToArray();
         var meanB = b.Average();
-        if (b.Count < 2 || meanB == 0)
+        if (meanB == 0)
         {
             return null;
         }
         var r = a.Average() / meanB;
         // To first order the quotient moves by (a - r b) / mean(b): its error is that mean's.
         var residuals = a.Zip(b, (top, bottom) => (top - (r * bottom)) / meanB).ToArray();
-        return new(r, new WeightedMean(residuals, ones).StandardError!.Value);
+        return WeightedMean.Of(residuals, clusters: clusters).StandardError is { } error ? new Ratio(r, error) : null;
     }
 
     public Interval Normal(double level = 0.95) =>

@@ -5,7 +5,7 @@ public readonly record struct TTest(double Mean, double? StandardError, int Df)
 {
     /// <summary>The paired t test of x - y.</summary>
     public static TTest Paired(IReadOnlyList<double> x, IReadOnlyList<double> y) =>
-        new WeightedMean([.. x.Zip(y, (first, second) => first - second)], [.. Enumerable.Repeat(1.0, x.Count)]).Test();
+        WeightedMean.Of([.. x.Zip(y, (first, second) => first - second)]).Test();
 
     /// <summary>
     /// Error of a mean paired difference of 0/1 items from the counts alone: sqrt(((b+c) - n d^2) / (n-1) / n).

@@ -41,16 +41,22 @@ public sealed class WeightedMean
 
     public int Units => Values.Count;
 
-    /// <summary>Sums values and weights of items with equal keys; units keep the order in which keys first come.</summary>
-    public static WeightedMean Clustered(
+    /// <summary>
+    /// A mean of items: weight 1 unless given; items with equal cluster keys become one unit, in the order in which keys
+    /// first come.
+    /// </summary>
+    public static WeightedMean Of(
         IReadOnlyList<double> values,
-        IReadOnlyList<double> weights,
-        IReadOnlyList<string> clusters
+        IReadOnlyList<double>? weights = null,
+        IReadOnlyList<string>? clusters = null
     )
     {
         ArgumentNullException.ThrowIfNull(values);
-        ArgumentNullException.ThrowIfNull(weights);
-        ArgumentNullException.ThrowIfNull(clusters);
+        weights ??= [.. Enumerable.Repeat(1.0, values.Count)];
+        if (clusters is null)
+        {
+            return new WeightedMean(values, weights);
+        }
         var index = new Dictionary<string, int>(StringComparer.Ordinal);
         var (sums, totals) = (new List<double>(), new List<double>());
         for (var i = 0; i < values.Count; i++)

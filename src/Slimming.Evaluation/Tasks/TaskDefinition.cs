@@ -71,6 +71,9 @@ public sealed record TaskDefinition
 
     public TextRows Rows { get; set; } = TextRows.File;
     public string Description { get; set; } = "";
+
+    /// <summary>Text that several items share; their errors are then taken together.</summary>
+    public string? Cluster { get; set; }
     public string? Prompt { get; set; }
     public List<string> PromptFilters { get; set; } = [];
     public List<string> Choices { get; set; } = [];

@@ -59,12 +59,12 @@ public sealed class HandCheckedTests
     {
         double[] d = [1, 0, -1, 1, 0, 0, 1, -1];
         var plain = new WeightedMean(d, Ones(d.Length, d.Length));
-        var alone = WeightedMean.Clustered(d, plain.Weights, [.. d.Select((_, i) => $"text {i}")]);
+        var alone = WeightedMean.Of(d, clusters: [.. d.Select((_, i) => $"text {i}")]);
         alone.StandardError.ShouldBe(plain.StandardError);
         // Every item four times: four times the items, but no more known than before.
         double[] copies = [.. d.SelectMany(value => Enumerable.Repeat(value, 4))];
         string[] texts = [.. d.SelectMany((_, i) => Enumerable.Repeat($"text {i}", 4))];
-        var clustered = WeightedMean.Clustered(copies, Ones(32, 32), texts);
+        var clustered = WeightedMean.Of(copies, clusters: texts);
         clustered.Units.ShouldBe(8);
         clustered.Value.ShouldBe(plain.Value);
         clustered.StandardError!.Value.ShouldBe(plain.StandardError!.Value, 1e-15);

@@ -1,0 +1,260 @@
+using System.Globalization;
+using Slimming.Cli.CommandLine;
+using Slimming.Evaluation.Comparing;
+using Slimming.Evaluation.Statistics;
+using Spectre.Console;
+
+namespace Slimming.Cli.Compare;
+
+/// <summary>Tables of <c>compare</c>.</summary>
+internal static class CompareDisplay
+{
+    /// <summary>Characters of a question's end and of an answer that a printed item shows.</summary>
+    private const int ShownText = 160;
+
+    public static void Write(VerbContext context, Comparison comparison, int items)
+    {
+        var console = context.OutputConsole();
+        foreach (var run in comparison.Runs)
+        {
+            context.Output.WriteLine($"{run.Tuned} ({run.Label}) against {comparison.Base}");
+            console.Write(Scores(run, comparison.Options));
+            console.Write(Differences(run, comparison.Options));
+            WriteStudy(console, run);
+            WriteTransitions(console, context.Output, run, items);
+        }
+        if (comparison.Spread.Count > 0)
+        {
+            console.Write(Spread(comparison));
+        }
+        WriteNotes(context.Output, comparison.Options);
+    }
+
+    private static Table Scores(RunComparison run, ComparisonOptions options)
+    {
+        var level = Level(options);
+        var table = Start(
+            "task",
+            "metric",
+            "n",
+            "base",
+            "stderr",
+            $"{level} Wilson",
+            "tuned",
+            "stderr",
+            $"{level} Wilson"
+        );
+        foreach (var (task, metric) in Rows(run))
+        {
+            table.AddRow(
+                Markup.Escape(task.Task),
+                Name(metric),
+                Count(metric),
+                Number(metric.Base.Value),
+                Number(metric.Base.Stderr),
+                Bounds(metric.Base.Interval),
+                Number(metric.Tuned.Value),
+                Number(metric.Tuned.Stderr),
+                Bounds(metric.Tuned.Interval)
+            );
+        }
+        return table;
+    }
+
+    private static Table Differences(RunComparison run, ComparisonOptions options)
+    {
+        var level = Level(options);
+        var table = Start(
+            "task",
+            "metric",
+            "tuned - base",
+            "stderr",
+            $"{level} bootstrap",
+            $"{level} t",
+            "b / c",
+            "p",
+            "p Holm",
+            "detectable",
+            "p equivalence",
+            "verdict"
+        );
+        foreach (var (task, metric) in Rows(run))
+        {
+            table.AddRow(
+                Markup.Escape(task.Task),
+                Name(metric),
+                Signed(metric.Difference),
+                Number(metric.Stderr),
+                Bounds(metric.Bootstrap),
+                Bounds(metric.Interval),
+                metric.McNemar is { } counts ? $"{counts.B} / {counts.C}" : "-",
+                Probability(metric.P) + (metric.Test == "exact McNemar" || metric.P is null ? "" : $" ({metric.Test})"),
+                Probability(metric.PHolm),
+                Number(metric.Mde),
+                Probability(metric.PEquivalence),
+                metric.Verdict ?? ""
+            );
+        }
+        return table;
+    }
+
+    private static void WriteStudy(IAnsiConsole console, RunComparison run)
+    {
+        var table = Start("task", "metric", "measure", "value", "SE", "95% interval", "SE unpaired", "95% unpaired");
+        foreach (var task in run.Tasks)
+        {
+            foreach (var measure in task.Study)
+            {
+                table.AddRow(
+                    Markup.Escape(task.Task),
+                    measure.Metric,
+                    $"{measure.Name} = {measure.Definition}",
+                    Two(measure.Value),
+                    measure.Stderr is { } error ? Two(error) : "-",
+                    measure.Interval is { } near ? $"{Two(near.Low)} to {Two(near.High)}" : "-",
+                    measure.StderrUnpaired is { } far ? Two(far) : "-",
+                    measure.IntervalUnpaired is { } wide ? $"{Two(wide.Low)} to {Two(wide.High)}" : "-"
+                );
+            }
+        }
+        if (table.Rows.Count > 0)
+        {
+            console.Write(table);
+        }
+    }
+
+    private static void WriteTransitions(IAnsiConsole console, TextWriter output, RunComparison run, int items)
+    {
+        var table = Start("task", "metric", "stayed right", "right to wrong", "wrong to right", "stayed wrong");
+        foreach (var (task, moves) in run.Tasks.Select(task => (task, task.Transitions)))
+        {
+            if (moves is not null)
+            {
+                table.AddRow(
+                    Markup.Escape(task.Task),
+                    moves.Metric,
+                    Whole(moves.RightRight),
+                    Whole(moves.RightWrong),
+                    Whole(moves.WrongRight),
+                    Whole(moves.WrongWrong)
+                );
+            }
+        }
+        if (table.Rows.Count > 0)
+        {
+            console.Write(table);
+        }
+        foreach (var task in run.Tasks.Where(task => task.Transitions is not null))
+        {
+            foreach (
+                var item in task.Transitions!.Items.GroupBy(item => item.Kind).SelectMany(kind => kind.Take(items))
+            )
+            {
+                output.WriteLine($"{task.Task}, doc {item.Doc}, {item.Kind.Replace('_', ' ')}");
+                output.WriteLine($"  asked    {Short(item.Question, fromEnd: true)}");
+                output.WriteLine($"  expected {Short(item.Expected)}");
+                output.WriteLine($"  base     {Short(item.BaseAnswer)}");
+                output.WriteLine($"  tuned    {Short(item.TunedAnswer)}");
+            }
+        }
+    }
+
+    private static Table Spread(Comparison comparison)
+    {
+        var level = Level(comparison.Options);
+        var table = Start(
+            "task",
+            "metric",
+            "runs",
+            "base",
+            "mean tuned",
+            "mean difference",
+            "deviation over runs",
+            "lowest",
+            "highest",
+            $"{level} t over runs"
+        );
+        foreach (var task in comparison.Spread)
+        {
+            table.AddRow(
+                Markup.Escape(task.Task),
+                task.Metric,
+                Whole(task.Runs),
+                Number(task.Base),
+                Number(task.MeanTuned),
+                Signed(task.MeanDifference),
+                Number(task.Deviation),
+                Signed(task.Lowest),
+                Signed(task.Highest),
+                Bounds(task.Interval)
+            );
+        }
+        return table;
+    }
+
+    private static void WriteNotes(TextWriter output, ComparisonOptions options)
+    {
+        output.WriteLine(
+            FormattableString.Invariant(
+                $"* primary metric: p Holm and verdict are about it. b / c: right in base alone / in tuned alone. Detectable: at power {options.Power}, alpha {options.Alpha}, normal approximation (the exact test has power 0.75 to 0.80 there)."
+            )
+        );
+        output.WriteLine(
+            FormattableString.Invariant(
+                $"Equivalent: p equivalence <= {options.Alpha} against a margin of +-{options.Margin} (share of items, or nats). Perplexities: differences are of log perplexity, less is better. Bootstrap: BCa, {options.Resamples} draws, seed {options.Seed}."
+            )
+        );
+    }
+
+    private static IEnumerable<(TaskComparison Task, MetricComparison Metric)> Rows(RunComparison run) =>
+        run.Tasks.SelectMany(task => task.Metrics, (task, metric) => (task, metric));
+
+    private static Table Start(params string[] columns)
+    {
+        var table = new Table().Border(TableBorder.Minimal).AddColumns(columns);
+        for (var column = 2; column < columns.Length; column++)
+        {
+            table.Columns[column].RightAligned();
+            table.Columns[column].NoWrap();
+        }
+        return table;
+    }
+
+    private static string Name(MetricComparison metric) => metric.Primary ? metric.Metric + " *" : metric.Metric;
+
+    private static string Count(MetricComparison metric) =>
+        Whole(metric.N) + (metric.Clusters is { } texts ? $" in {Whole(texts)} texts" : "");
+
+    private static string Level(ComparisonOptions options) =>
+        (100 * options.Level).ToString("0.##", CultureInfo.InvariantCulture) + "%";
+
+    private static string Whole(long value) => value.ToString(CultureInfo.InvariantCulture);
+
+    private static string Number(double? value) => value?.ToString("0.0000", CultureInfo.InvariantCulture) ?? "-";
+
+    private static string Signed(double value) =>
+        value.ToString("+0.0000;-0.0000;0.0000", CultureInfo.InvariantCulture);
+
+    private static string Two(double value) => value.ToString("0.00", CultureInfo.InvariantCulture);
+
+    private static string Probability(double? p) =>
+        p switch
+        {
+            null => "-",
+            < 0.0001 => "< 0.0001",
+            { } value => value.ToString("0.0000", CultureInfo.InvariantCulture),
+        };
+
+    private static string Bounds(Interval? interval) =>
+        interval is { } known ? $"{Number(known.Low)} to {Number(known.High)}" : "-";
+
+    private static string Short(string? text, bool fromEnd = false)
+    {
+        var line = (text ?? "-").ReplaceLineEndings(" ");
+        if (line.Length <= ShownText)
+        {
+            return line;
+        }
+        return fromEnd ? "..." + line[^ShownText..] : line[..ShownText] + "...";
+    }
+}

@@ -1,0 +1,139 @@
+using Slimming.Evaluation.Scoring;
+using Slimming.Evaluation.Statistics;
+using Slimming.Gguf;
+
+namespace Slimming.Evaluation.Comparing;
+
+/// <summary>Compares tuned runs with their base, item by item.</summary>
+public static class RunComparer
+{
+    /// <param name="baseDirectory">Results folder of the base.</param>
+    /// <param name="tunedDirectories">Results folders of one or more tuned models.</param>
+    /// <param name="options">How differences are judged.</param>
+    /// <param name="cancellation">Looked at before each task.</param>
+    /// <exception cref="SlimmingException">A pair differs in more than the model; names the field.</exception>
+    public static Comparison Compare(
+        string baseDirectory,
+        IReadOnlyList<string> tunedDirectories,
+        ComparisonOptions options,
+        CancellationToken cancellation = default
+    )
+    {
+        ArgumentNullException.ThrowIfNull(tunedDirectories);
+        ArgumentNullException.ThrowIfNull(options);
+        using var start = ScoredItems.Open(baseDirectory);
+        var runs = new List<RunComparison>();
+        foreach (var directory in tunedDirectories)
+        {
+            using var tuned = ScoredItems.Open(directory);
+            runs.Add(Compare(start, tuned, options, cancellation));
+        }
+        return new Comparison(options, baseDirectory, runs, runs.Count > 1 ? [.. Spread(runs, options)] : []);
+    }
+
+    private static RunComparison Compare(
+        ScoredItems start,
+        ScoredItems tuned,
+        ComparisonOptions options,
+        CancellationToken cancellation
+    )
+    {
+        var common = RunPairing.CommonTasks(start, tuned);
+        var tasks = new List<TaskComparison>();
+        foreach (var task in common)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            tasks.Add(Compare(start, tuned, task, options));
+        }
+        return new RunComparison(
+            tuned.Directory,
+            tuned.Info.Label,
+            Correct(tasks, options),
+            [.. start.Tasks.Union(tuned.Tasks, StringComparer.Ordinal).Except(common, StringComparer.Ordinal)],
+            RunPairing.Warnings(start, tuned)
+        );
+    }
+
+    private static TaskComparison Compare(ScoredItems start, ScoredItems tuned, string task, ComparisonOptions options)
+    {
+        var pairs = RunPairing.Pair(start, tuned, task);
+        var metrics = start.Metrics(task).Intersect(tuned.Metrics(task), StringComparer.Ordinal).ToList();
+        if (metrics.Count == 0)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"{start.Directory} and {tuned.Directory} are no pair: metrics of task {task} differ: "
+                    + $"{string.Join(",", start.Metrics(task))} there, {string.Join(",", tuned.Metrics(task))} here"
+            );
+        }
+        var primary = ItemMetrics.Primary(metrics);
+        var comparers = metrics.ConvertAll(metric => new MetricComparer(task, metric, pairs, options));
+        var binary = comparers[metrics.IndexOf(primary)].IsBinary;
+        return new TaskComparison(
+            task,
+            pairs[0].Base.TaskVersion,
+            [.. comparers.Select((comparer, i) => comparer.Compare(metrics[i] == primary))],
+            [.. comparers.Select(comparer => comparer.Study()).OfType<StudyMeasure>()],
+            binary ? TransitionFinder.Find(start, task, primary, pairs) : null
+        );
+    }
+
+    /// <summary>Holm over one metric a task, and what follows for each.</summary>
+    private static List<TaskComparison> Correct(List<TaskComparison> tasks, ComparisonOptions options)
+    {
+        var tested = tasks.Where(task => task.Primary.P is not null).ToList();
+        var adjusted = Multiplicity.Holm([.. tested.Select(task => task.Primary.P!.Value)]);
+        return tasks.ConvertAll(task =>
+        {
+            var place = tested.IndexOf(task);
+            var holm = place < 0 ? (double?)null : adjusted[place];
+            return task with
+            {
+                Metrics =
+                [
+                    .. task.Metrics.Select(metric =>
+                        metric.Primary ? metric with { PHolm = holm, Verdict = Verdict(metric, holm, options) } : metric
+                    ),
+                ],
+            };
+        });
+    }
+
+    private static string Verdict(MetricComparison metric, double? holm, ComparisonOptions options)
+    {
+        if (holm <= options.Alpha)
+        {
+            return (metric.Difference > 0) != ItemMetrics.IsPerplexity(metric.Metric) ? "better" : "worse";
+        }
+        return metric.PEquivalence <= options.Alpha ? "equivalent" : "undecided";
+    }
+
+    private static IEnumerable<TaskSpread> Spread(List<RunComparison> runs, ComparisonOptions options)
+    {
+        foreach (var task in runs[0].Tasks)
+        {
+            var found = runs.Select(run => run.Tasks.FirstOrDefault(other => other.Task == task.Task))
+                .OfType<TaskComparison>()
+                .Select(other => other.Primary)
+                .Where(metric => metric.Metric == task.Primary.Metric)
+                .ToList();
+            if (found.Count < 2)
+            {
+                continue;
+            }
+            double[] differences = [.. found.Select(metric => metric.Difference)];
+            yield return new TaskSpread(
+                task.Task,
+                task.Primary.Metric,
+                found.Count,
+                task.Primary.Base.Value,
+                found.Average(metric => metric.Tuned.Value),
+                differences.Average(),
+                Means.Deviation(differences),
+                differences.Min(),
+                differences.Max(),
+                WeightedMean.Of(differences).Test().Interval(options.Level)
+            );
+        }
+    }
+}

@@ -1,0 +1,135 @@
+using Slimming.Gguf;
+using Slimming.Results;
+
+namespace Slimming.Evaluation.Comparing;
+
+/// <summary>Lets two runs be compared only where the model is all that differs; names the first field that does not fit.</summary>
+internal static class RunPairing
+{
+    private const string TaskPrefix = "task ";
+
+    /// <summary>Settings that say which model was run.</summary>
+    private static readonly HashSet<string> ModelSettings = new(StringComparer.Ordinal)
+    {
+        "model_sha256",
+        "adapter_sha256",
+        "adapter_scale",
+    };
+
+    /// <summary>Parts of the environment that change no meaning, but may change a last digit.</summary>
+    private static readonly string[] MachineFields = ["machine", "cpu_features", "threads"];
+
+    /// <summary>Tasks of both runs, in the base's order.</summary>
+    /// <exception cref="SlimmingException">Settings differ, or there is no common task.</exception>
+    public static IReadOnlyList<string> CommonTasks(ScoredItems start, ScoredItems tuned)
+    {
+        var common = start.Tasks.Intersect(tuned.Tasks, StringComparer.Ordinal).ToList();
+        if (common.Count == 0)
+        {
+            throw Refuse(start, tuned, "tasks", string.Join(",", start.Tasks), string.Join(",", tuned.Tasks));
+        }
+        var (here, there) = (start.Info.Settings, tuned.Info.Settings);
+        foreach (var key in here.Keys.Union(there.Keys, StringComparer.Ordinal).Order(StringComparer.Ordinal))
+        {
+            var compared =
+                !ModelSettings.Contains(key)
+                && key != "tasks"
+                && (
+                    !key.StartsWith(TaskPrefix, StringComparison.Ordinal)
+                    || common.Contains(key[TaskPrefix.Length..], StringComparer.Ordinal)
+                );
+            var (old, now) = (here.GetValueOrDefault(key, "(not set)"), there.GetValueOrDefault(key, "(not set)"));
+            if (compared && old != now)
+            {
+                throw Refuse(start, tuned, Field(key, old, now), old, now);
+            }
+        }
+        return common;
+    }
+
+    /// <summary>Both runs' rows of a task side by side, in the order of the data.</summary>
+    /// <exception cref="SlimmingException">An item is missing on a side, or was asked differently.</exception>
+    public static List<(ItemRow Base, ItemRow Tuned)> Pair(ScoredItems start, ScoredItems tuned, string task)
+    {
+        var (here, there) = (start.Items(task), tuned.Items(task));
+        foreach (var (one, other, has, lacks) in new[] { (here, there, start, tuned), (there, here, tuned, start) })
+        {
+            var missing = one.Where(item => !other.ContainsKey(item.Key)).Select(item => item.Value).ToList();
+            if (missing.Count > 0)
+            {
+                throw new SlimmingException(
+                    ExitCode.Usage,
+                    $"{start.Directory} and {tuned.Directory} are no pair: task {task}: {missing.Count} item(s) of "
+                        + $"{has.Directory} are not in {lacks.Directory}, first doc {missing[0].Doc} "
+                        + $"(item_hash {missing[0].ItemHash}); score both with the same --limit, --offset and data"
+                );
+            }
+        }
+        var pairs = here.Select(item => (Base: item.Value, Tuned: there[item.Key]))
+            .OrderBy(pair => pair.Base.Doc)
+            .ToList();
+        foreach (var (left, right) in pairs)
+        {
+            CheckEqual("task_version", left.TaskVersion, right.TaskVersion, left);
+            CheckEqual("prompt_hash", left.PromptHash, right.PromptHash, left);
+        }
+        return pairs;
+
+        void CheckEqual(string field, string left, string right, ItemRow row)
+        {
+            if (left != right)
+            {
+                throw Refuse(start, tuned, $"{field} of task {task}, doc {row.Doc}", left, right);
+            }
+        }
+    }
+
+    public static IReadOnlyList<string> Warnings(ScoredItems start, ScoredItems tuned)
+    {
+        var warnings = new List<string>();
+        foreach (var field in MachineFields)
+        {
+            var old = start.Info.Environment.GetValueOrDefault(field, "");
+            var now = tuned.Info.Environment.GetValueOrDefault(field, "");
+            if (old != now)
+            {
+                warnings.Add(
+                    $"{start.Directory} and {tuned.Directory} ran with another {field} ({old}; {now}): "
+                        + "scores may differ in their last digits for that alone"
+                );
+            }
+        }
+        if (start.Info.Id == tuned.Info.Id)
+        {
+            warnings.Add($"{start.Directory} and {tuned.Directory} are runs of the very same model");
+        }
+        return warnings;
+    }
+
+    /// <summary>A task's setting is "version ..., definition ..., data ...": names the part that differs.</summary>
+    private static string Field(string key, string old, string now)
+    {
+        if (!key.StartsWith(TaskPrefix, StringComparison.Ordinal))
+        {
+            return key;
+        }
+        var parts = old.Split(", ")
+            .Zip(now.Split(", "))
+            .Where(part => part.First != part.Second)
+            .Select(part => part.First.Split(' ')[0]);
+        return $"{string.Join(" and ", parts)} of {key}";
+    }
+
+    private static SlimmingException Refuse(
+        ScoredItems start,
+        ScoredItems tuned,
+        string field,
+        string old,
+        string now
+    ) =>
+        new(
+            ExitCode.Usage,
+            $"{start.Directory} and {tuned.Directory} are no pair: {field} differs: {old} there, {now} here; "
+                + "score both models with the same bench command"
+        );
+}

@@ -1,0 +1,64 @@
+using Slimming.Gguf;
+using Slimming.Results;
+
+namespace Slimming.Evaluation.Comparing;
+
+/// <summary>A finished run to compare: its settings, metrics, and items by task.</summary>
+public sealed class ScoredItems : IDisposable
+{
+    private readonly ResultsStore _store;
+
+    private ScoredItems(string directory, ResultsStore store)
+    {
+        (Directory, _store) = (directory, store);
+        Summary = store.ReadSummary();
+        Tasks = [.. Summary.Select(row => row.Task).Distinct(StringComparer.Ordinal)];
+    }
+
+    /// <summary>As it was given.</summary>
+    public string Directory { get; }
+
+    public RunInfo Info => _store.Info;
+
+    public IReadOnlyList<MetricRow> Summary { get; }
+
+    /// <summary>In the order of the run.</summary>
+    public IReadOnlyList<string> Tasks { get; }
+
+    public static ScoredItems Open(string directory) => new(directory, ResultsStore.OpenFinished(directory));
+
+    public IReadOnlyList<string> Metrics(string task) =>
+        [.. Summary.Where(row => row.Task == task).Select(row => row.Metric)];
+
+    /// <summary>
+    /// A task's items by item_hash; items of equal raw data are told apart by their order, which is that of the data.
+    /// </summary>
+    internal Dictionary<(string Hash, int Copy), ItemRow> Items(string task)
+    {
+        var copies = new Dictionary<string, int>(StringComparer.Ordinal);
+        var items = new Dictionary<(string, int), ItemRow>();
+        foreach (var row in _store.ReadItems(task: task).OrderBy(row => row.Doc))
+        {
+            var copy = copies.GetValueOrDefault(row.ItemHash);
+            copies[row.ItemHash] = copy + 1;
+            items.Add((row.ItemHash, copy), row);
+        }
+        return items.Count > 0
+            ? items
+            : throw new SlimmingException(
+                ExitCode.Usage,
+                $"{Directory}: task {task} is in the summary but has no items"
+            );
+    }
+
+    /// <summary>The same rows with their texts, of the asked items only.</summary>
+    internal Dictionary<ItemKey, ItemRow> Texts(string task, IReadOnlySet<ItemKey> wanted) =>
+        wanted.Count == 0
+            ? []
+            : _store
+                .ReadItems(texts: true, task: task)
+                .Where(row => wanted.Contains(row.Key))
+                .ToDictionary(row => row.Key);
+
+    public void Dispose() => _store.Dispose();
+}

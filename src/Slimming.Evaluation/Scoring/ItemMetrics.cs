@@ -1,0 +1,71 @@
+using Slimming.Gguf;
+using Slimming.Results;
+
+namespace Slimming.Evaluation.Scoring;
+
+/// <summary>What an item contributes to a metric: the metric is sum(score) / sum(weight) over items, then as it is shown.</summary>
+public static class ItemMetrics
+{
+    /// <summary>Metrics in the order in which one is taken as a task's primary one.</summary>
+    private static readonly string[] Preference =
+    [
+        "acc_norm",
+        "acc",
+        "exact_match_flexible",
+        "exact_match_strict",
+        "word_perplexity",
+        "token_perplexity",
+    ];
+
+    /// <summary>Of the metrics that a task has, the one that tests are about.</summary>
+    public static string Primary(IReadOnlyCollection<string> metrics)
+    {
+        ArgumentNullException.ThrowIfNull(metrics);
+        return Preference.FirstOrDefault(name => metrics.Contains(name, StringComparer.Ordinal)) ?? metrics.First();
+    }
+
+    /// <summary>A mean over text, for which less is better; scores are nats (bits_per_byte: bits) of the text.</summary>
+    public static bool IsPerplexity(string metric) =>
+        metric is "word_perplexity" or "byte_perplexity" or "bits_per_byte" or "token_perplexity";
+
+    /// <exception cref="SlimmingException">The row lacks the metric; names task and row.</exception>
+    public static double Score(string metric, ItemRow row)
+    {
+        ArgumentNullException.ThrowIfNull(row);
+        var score = metric switch
+        {
+            "acc" => row.Acc,
+            "acc_norm" => row.AccNorm,
+            "exact_match_strict" => row.ExactMatchStrict,
+            "exact_match_flexible" => row.ExactMatchFlexible,
+            "tol_flex" => row.TolFlex,
+            "bits_per_byte" => row.Nll / Math.Log(2),
+            _ when IsPerplexity(metric) => row.Nll,
+            _ => null,
+        };
+        return score ?? throw Missing(metric, row);
+    }
+
+    /// <summary>Words, bytes or tokens of a text; 1 for an item that is right or wrong.</summary>
+    public static double Weight(string metric, ItemRow row)
+    {
+        ArgumentNullException.ThrowIfNull(row);
+        if (!IsPerplexity(metric))
+        {
+            return 1;
+        }
+        return metric switch
+            {
+                "word_perplexity" => row.NWords,
+                "token_perplexity" => row.NTokens,
+                _ => row.NBytes,
+            } ?? throw Missing(metric, row);
+    }
+
+    /// <summary>A mean as the metric prints it: perplexities are exp of mean nats.</summary>
+    public static double Shown(string metric, double mean) =>
+        IsPerplexity(metric) && metric != "bits_per_byte" ? Math.Exp(mean) : mean;
+
+    private static SlimmingException Missing(string metric, ItemRow row) =>
+        new(ExitCode.Failed, $"task {row.Task}, doc {row.Doc}: the row has no {metric}");
+}
