@@ -11,7 +11,8 @@ public sealed class StepPlanner
 
     /// <param name="lengths">Tokens of each sample; at least one sample.</param>
     /// <param name="options">Batch size, accumulation, packing, shuffling, seed, epochs or steps.</param>
-    public StepPlanner(IReadOnlyList<int> lengths, TrainOptions options)
+    /// <param name="mixture">Which samples an epoch takes; null: each of them once.</param>
+    public StepPlanner(IReadOnlyList<int> lengths, TrainOptions options, Mixture? mixture = null)
     {
         ArgumentNullException.ThrowIfNull(lengths);
         ArgumentNullException.ThrowIfNull(options);
@@ -23,9 +24,11 @@ public sealed class StepPlanner
             options.Shuffle,
             (ulong)options.Seed,
             options.Packing,
-            options.MaxLength
+            options.MaxLength,
+            mixture
         );
-        TotalSteps = options.Steps ?? CountSteps(options.Epochs!.Value, options.Packing && options.Shuffle);
+        var differ = options.Packing && (options.Shuffle || mixture is not null);
+        TotalSteps = options.Steps ?? CountSteps(options.Epochs!.Value, differ);
     }
 
     public int TotalSteps { get; }
@@ -41,7 +44,7 @@ public sealed class StepPlanner
         return _cached;
     }
 
-    /// <summary>Rows fill differently in each order, so packed and shuffled epochs are counted one by one.</summary>
+    /// <summary>Rows fill differently in each order, so packed epochs of other samples or another order are counted one by one.</summary>
     private int CountSteps(double epochs, bool differ)
     {
         var whole = (int)Math.Floor(epochs);

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.LlamaCpp;
 using Slimming.Results;
@@ -29,7 +30,11 @@ internal sealed class TrainSetup : IDisposable
         TrainSet = train;
         EvalSet = eval;
         var lengths = train.Samples.Select(sample => sample.Tokens.Length).ToArray();
-        Data = new TrainData(train.Samples, eval?.Samples ?? [], new StepPlanner(lengths, options));
+        Data = new TrainData(
+            train.Samples,
+            eval?.Samples ?? train.HeldOut,
+            new StepPlanner(lengths, options, train.Mixture)
+        );
         (Context, Plan) = MemoryPlanner.Choose(
             options,
             Data.Longest,
@@ -106,6 +111,7 @@ internal sealed class TrainSetup : IDisposable
             Resolved = Summary,
             Model = new HashedFile(Options.Model, Model.Sha256),
             Data = Sources(TrainSet),
+            DataShares = TrainSet.Mixture?.Shares,
             EvalData = EvalSet is null ? [] : Sources(EvalSet),
             InitAdapter = Options.InitAdapter is { } path ? new HashedFile(path, Durable.Sha256(path)) : null,
             Template = TrainSet.TemplateName,
@@ -121,8 +127,11 @@ internal sealed class TrainSetup : IDisposable
             ],
             Counts = new JsonObject
             {
-                ["train"] = Counts(TrainSet),
-                ["eval"] = EvalSet is null ? null : Counts(EvalSet),
+                ["train"] = Counts(TrainSet.Counts),
+                ["eval"] =
+                    EvalSet is not null ? Counts(EvalSet.Counts)
+                    : TrainSet.HeldOut.Count > 0 ? Counts(TrainSet.HeldOutCounts)
+                    : null,
             },
             CpuName = _runtime.Info.CpuName,
         };
@@ -149,30 +158,44 @@ internal sealed class TrainSetup : IDisposable
             );
         }
         using var vocabulary = LlamaModel.Load(options.Model, vocabOnly: true);
-        SampleSet Load(IReadOnlyList<string> files, string name)
+        DataOptions all = new()
         {
-            var set = SampleSet.Load(
-                new DataOptions
-                {
-                    Files = files,
-                    Template = options.Template,
-                    MaxLength = options.MaxLength,
-                    Overlong = Enum.Parse<Overlong>(options.Overlong, ignoreCase: true),
-                    LossOn = Enum.Parse<LossOn>(options.LossOn, ignoreCase: true),
-                    Date = templateDate,
-                },
-                vocabulary.Vocab,
-                model.ChatTemplate
-            );
-            var counts = set.Counts;
-            sink.Note(
-                $"{name}: {counts.Rows} rows, {counts.Kept} samples kept, {counts.Truncated} truncated, "
-                    + $"{counts.Split} split, {counts.Dropped} dropped, {counts.WithoutTarget} without target; "
-                    + $"{counts.Tokens} tokens, {counts.Targets} targets, template {set.TemplateName ?? "none"}"
-            );
-            return set;
+            Files = options.Data,
+            Where = options.Where,
+            Sample = options.Sample,
+            EvalFraction = options.EvalFraction,
+            Seed = (ulong)options.Seed,
+            Template = options.Template,
+            MaxLength = options.MaxLength,
+            ContextLength = options.Given.Contains("max-length") ? null : model.ContextLength,
+            Overlong = Enum.Parse<Overlong>(options.Overlong, ignoreCase: true),
+            LossOn = Enum.Parse<LossOn>(options.LossOn, ignoreCase: true),
+            Date = templateDate,
+        };
+        var train = SampleSet.Load(all, vocabulary.Vocab, model.ChatTemplate);
+        DataNotes.Write(options.Data, train, sink);
+        if (options.EvalData.Count == 0)
+        {
+            return (train, null);
         }
-        return (Load(options.Data, "data"), options.EvalData.Count == 0 ? null : Load(options.EvalData, "eval data"));
+        // Condition and draws are for the training data.
+        var evalOptions = all with
+        {
+            Files = options.EvalData,
+            Where = null,
+            Sample = null,
+            EvalFraction = null,
+        };
+        var eval = SampleSet.Load(evalOptions, vocabulary.Vocab, model.ChatTemplate);
+        if (eval.Mixture is not null)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"--eval-data {options.EvalData[0]}: has a weight; only --data is mixed by weight"
+            );
+        }
+        sink.Note($"eval data: {DataNotes.Counts(eval.Counts, eval.TemplateName)}");
+        return (train, eval);
     }
 
     /// <summary>
@@ -196,13 +219,8 @@ internal sealed class TrainSetup : IDisposable
             };
 
     private static HashedFile[] Sources(SampleSet set) =>
-        [
-            .. set
-                .Samples.Select(sample => sample.Source)
-                .Distinct(StringComparer.Ordinal)
-                .Select(path => new HashedFile(path, Durable.Sha256(path))),
-        ];
+        [.. set.Files.Distinct(StringComparer.Ordinal).Select(path => new HashedFile(path, Durable.Sha256(path)))];
 
-    private static JsonNode? Counts(SampleSet set) =>
-        System.Text.Json.JsonSerializer.SerializeToNode(set.Counts, RunRecord.JsonOptions);
+    private static JsonNode? Counts(DataCounts counts) =>
+        System.Text.Json.JsonSerializer.SerializeToNode(counts, RunRecord.JsonOptions);
 }

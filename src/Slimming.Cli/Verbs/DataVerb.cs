@@ -1,7 +1,9 @@
 using System.CommandLine;
+using System.Text.Json;
 using Slimming.Cli.CommandLine;
 using Slimming.Gguf;
 using Slimming.LlamaCpp;
+using Slimming.Training;
 using Slimming.Training.Data;
 using Spectre.Console;
 
@@ -19,10 +21,19 @@ internal static class DataVerb
         };
         var data = new Option<string[]>("--data")
         {
-            Description = "Data files or patterns: .json, .jsonl, .csv, .tsv, .parquet.",
+            Description =
+                "Data files or patterns: .json, .jsonl, .csv, .tsv, .parquet; F:WEIGHT after each mixes them.",
             Required = true,
             AllowMultipleArgumentsPerToken = true,
         };
+        var where = new Option<string?>("--where") { Description = TableHelp("where"), HelpName = "SQL" };
+        var sample = new Option<int?>("--sample") { Description = TableHelp("sample"), HelpName = "N" };
+        var evalFraction = new Option<double?>("--eval-fraction")
+        {
+            Description = TableHelp("eval-fraction"),
+            HelpName = "X",
+        };
+        var seed = new Option<int>("--seed") { Description = TableHelp("seed"), DefaultValueFactory = _ => 42 };
         var template = new Option<string>("--template")
         {
             Description = "auto, alpaca, chatml, or a Jinja file. auto: the model's own, else alpaca.",
@@ -49,6 +60,10 @@ internal static class DataVerb
         {
             model,
             data,
+            where,
+            sample,
+            evalFraction,
+            seed,
             template,
             maxLength,
             overlong,
@@ -64,11 +79,16 @@ internal static class DataVerb
                         new DataOptions
                         {
                             Files = parsed.GetRequiredValue(data),
+                            Where = parsed.GetValue(where),
+                            Sample = parsed.GetValue(sample),
+                            EvalFraction = parsed.GetValue(evalFraction),
+                            Seed = Seed(parsed.GetValue(seed)),
                             Template = parsed.GetRequiredValue(template),
                             MaxLength = parsed.GetValue(maxLength),
                             Overlong = parsed.GetValue(overlong),
                             LossOn = parsed.GetValue(lossOn),
                         },
+                        parsed.GetResult(maxLength) is { Implicit: false },
                         parsed.GetValue(limit),
                         parsed.GetValue(json),
                         context
@@ -76,18 +96,53 @@ internal static class DataVerb
             )
             .WithExamples(
                 "slimming data preview --model base.gguf --data alpaca.json --template alpaca",
-                "slimming data preview --model base.gguf --data chat.jsonl --limit 1 --max-length 512"
+                "slimming data preview --model base.gguf --data chat.jsonl --limit 1 --max-length 512",
+                "slimming data preview --model base.gguf --data new.jsonl:0.8 old.parquet:0.2 --where \"lang = 'en'\" --sample 1000"
             );
         return new Command("data", "Looks at training data.") { preview };
     }
 
-    internal static ExitCode Preview(string modelPath, DataOptions options, int limit, bool json, VerbContext context)
+    /// <summary>Help of the options that <c>train</c> has too.</summary>
+    private static string TableHelp(string name) => TrainOptionTable.All.First(spec => spec.Name == name).Help;
+
+    private static ulong Seed(int seed) =>
+        seed >= 0 ? (ulong)seed : throw new SlimmingException(ExitCode.Usage, $"--seed {seed}: expected 0 or more");
+
+    private static void Refuse(DataOptions options, int limit)
     {
         if (limit < 0)
         {
             throw new SlimmingException(ExitCode.Usage, $"--limit {limit}: expected 0 or more");
         }
+        if (options.Sample < 1)
+        {
+            throw new SlimmingException(ExitCode.Usage, $"--sample {options.Sample}: expected at least 1");
+        }
+        if (options.EvalFraction is { } fraction && !(fraction > 0 && fraction < 1))
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"--eval-fraction {fraction}: expected a number above 0 and below 1"
+            );
+        }
+        if (string.IsNullOrWhiteSpace(options.Where) && options.Where is not null)
+        {
+            throw new SlimmingException(ExitCode.Usage, "--where: expected an SQL condition, found an empty text");
+        }
+    }
+
+    internal static ExitCode Preview(
+        string modelPath,
+        DataOptions options,
+        bool lengthGiven,
+        int limit,
+        bool json,
+        VerbContext context
+    )
+    {
+        Refuse(options, limit);
         using var model = LlamaModel.Load(modelPath, vocabOnly: true);
+        options = options with { ContextLength = lengthGiven ? null : model.ContextLength };
         var set = SampleSet.Load(options, model.Vocab, model.ChatTemplate);
         if (set.Counts.WithoutEnd > 0)
         {
@@ -103,6 +158,8 @@ internal static class DataVerb
                 new
                 {
                     set.Counts,
+                    Mix = set.Mixture is null ? null : Mix(options, set.Mixture),
+                    Remarks = set.Remarks.Select(Describe),
                     Template = set.TemplateName,
                     set.TemplateSha256,
                     Lengths = histogram,
@@ -117,6 +174,8 @@ internal static class DataVerb
             TokenPrinter.Print(console, sample, model.Vocab);
         }
         PrintCounts(console, set);
+        PrintMix(console, options, set.Mixture);
+        PrintRemarks(console, set.Remarks);
         PrintHistogram(console, histogram);
         return ExitCode.Done;
     }
@@ -142,16 +201,84 @@ internal static class DataVerb
             .AddColumn("what")
             .AddColumn(new TableColumn("n").RightAligned());
         void Row(string what, long n) => table.AddRow(what, n.ToString("N0"));
+        void Some(string what, long n)
+        {
+            if (n > 0)
+            {
+                Row(what, n);
+            }
+        }
         Row("rows", counts.Rows);
+        Some("rows left out by --where", counts.Filtered);
+        Some("rows not drawn by --sample", counts.NotDrawn);
+        Some("rows held out for evaluation", counts.HeldOut);
         Row("samples kept", counts.Kept);
         Row("rows truncated", counts.Truncated);
         Row("rows dropped", counts.Dropped);
         Row("rows split", counts.Split);
         Row("rows without a target", counts.WithoutTarget);
+        Some("rows with an empty answer", counts.EmptyAnswer);
+        Some("rows without an end of generation", counts.WithoutEnd);
         Row("tokens", counts.Tokens);
         Row("targets (learnt tokens)", counts.Targets);
         console.Write(table);
         console.WriteLine($"template: {set.TemplateName ?? "none needed"}");
+    }
+
+    private static IEnumerable<object> Mix(DataOptions options, Mixture mixture) =>
+        options.Files.Select(
+            (file, part) =>
+                new
+                {
+                    Data = file,
+                    Share = mixture.Shares[part],
+                    SamplesAnEpoch = mixture.Drawn[part],
+                    Samples = mixture.Available[part],
+                }
+        );
+
+    private static void PrintMix(IAnsiConsole console, DataOptions options, Mixture? mixture)
+    {
+        for (var part = 0; mixture is not null && part < options.Files.Count; part++)
+        {
+            console.WriteLine(
+                $"mix: {100 * mixture.Shares[part]:0.##} % {options.Files[part]}, {mixture.Drawn[part]} of "
+                    + $"{mixture.Available[part]} samples an epoch"
+            );
+        }
+    }
+
+    private static object Describe(RowRemark remark) =>
+        new
+        {
+            Fate = JsonNamingPolicy.SnakeCaseLower.ConvertName($"{remark.Fate}"),
+            remark.Source,
+            remark.Row,
+            remark.Why,
+        };
+
+    /// <summary>What is not learnt as it stands, and why; a few rows of each kind.</summary>
+    private static void PrintRemarks(IAnsiConsole console, IReadOnlyList<RowRemark> remarks)
+    {
+        foreach (var kind in remarks.GroupBy(remark => remark.Fate).OrderBy(kind => kind.Key))
+        {
+            console.WriteLine();
+            console.WriteLine(
+                kind.Key switch
+                {
+                    RowFate.Dropped => "dropped (the first rows):",
+                    RowFate.WithoutTarget => "left out without a target (the first rows):",
+                    RowFate.Truncated => "truncated (the first rows):",
+                    RowFate.Split => "split (the first rows):",
+                    RowFate.EmptyAnswer => "kept with an empty answer (the first rows):",
+                    _ => "kept without an end of generation (the first rows):",
+                }
+            );
+            foreach (var remark in kind)
+            {
+                console.WriteLine($"  {remark.Source}, row {remark.Row}: {remark.Why}");
+            }
+        }
     }
 
     private static void PrintHistogram(IAnsiConsole console, IReadOnlyList<LengthBin> bins)

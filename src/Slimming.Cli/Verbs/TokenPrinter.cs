@@ -17,8 +17,10 @@ internal static class TokenPrinter
 
     public static void Print(IAnsiConsole console, Sample sample, LlamaVocab vocab)
     {
+        var others = sample.Tokens.Skip(1).Where((id, t) => sample.Targets[t] >= 0 && sample.Targets[t] != id).Count();
         console.WriteLine(
             $"{sample.Source}, row {sample.Row}: {sample.Tokens.Length} tokens, {sample.TargetCount} learnt"
+                + (others == 0 ? "" : $" ({others} of them as another id than the one shown)")
         );
         foreach (var line in Runs(sample, vocab, marks: !console.Profile.Capabilities.Ansi))
         {

@@ -3,8 +3,17 @@ namespace Slimming.Training.Data;
 /// <summary>What became of the rows of a data set.</summary>
 public sealed record DataCounts
 {
-    /// <summary>Rows read.</summary>
+    /// <summary>Rows of the files.</summary>
     public long Rows { get; init; }
+
+    /// <summary>Rows left out by <c>--where</c>.</summary>
+    public long Filtered { get; init; }
+
+    /// <summary>Rows that <c>--sample</c> did not draw.</summary>
+    public long NotDrawn { get; init; }
+
+    /// <summary>Rows that <c>--eval-fraction</c> keeps for the evaluation.</summary>
+    public long HeldOut { get; init; }
 
     /// <summary>Samples to train on; splitting makes several of a row.</summary>
     public long Kept { get; init; }
@@ -23,6 +32,9 @@ public sealed record DataCounts
 
     /// <summary>Kept rows whose last answer does not end in an end-of-generation token.</summary>
     public long WithoutEnd { get; init; }
+
+    /// <summary>Kept rows whose answer is an empty text.</summary>
+    public long EmptyAnswer { get; init; }
 
     /// <summary>Tokens of the kept samples.</summary>
     public long Tokens { get; init; }

@@ -4,7 +4,7 @@ using Slimming.Gguf;
 namespace Slimming.Training.Data;
 
 /// <summary>One row of a data file as a JSON object, and where it stands.</summary>
-internal sealed record DataRow(string File, long Number, JsonElement Fields)
+internal sealed record DataRow(string File, long Number, JsonElement Fields, int Part = 0)
 {
     /// <summary>"file, row 3 (from 0)": how messages name the place.</summary>
     public string Place => $"{File}, row {Number} (from 0)";
@@ -16,7 +16,7 @@ internal sealed record DataRow(string File, long Number, JsonElement Fields)
 
     /// <summary>A text that must be there.</summary>
     public string Text(string column) =>
-        OptionalText(column) ?? throw Error($"column '{column}' is missing or null; expected a text");
+        OptionalText(column) ?? throw Error($"column '{column}' is missing or null; expected a text{Found()}");
 
     /// <summary>A text, or null where the column is absent or null.</summary>
     public string? OptionalText(string column)
@@ -51,8 +51,11 @@ internal sealed record DataRow(string File, long Number, JsonElement Fields)
         }
         return value.ValueKind == JsonValueKind.Array
             ? value
-            : throw Error($"column '{column}' holds {Describe(value)}; expected a list");
+            : throw Error($"column '{column}' holds {Describe(value)}; expected a list{Found()}");
     }
+
+    /// <summary>The columns that are there, for a row that lacks those of its file's first row.</summary>
+    private string Found() => $" (columns found: {string.Join(", ", Fields.EnumerateObject().Select(p => p.Name))})";
 
     public int[] Integers(string column)
     {
@@ -62,13 +65,21 @@ internal sealed record DataRow(string File, long Number, JsonElement Fields)
         foreach (var item in list.EnumerateArray())
         {
             values[i] =
-                item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out var value)
-                    ? value
-                    : throw Error($"column '{column}', element {i}: {Describe(item)}; expected a whole number");
+                Whole(item)
+                ?? throw Error($"column '{column}', element {i}: {Describe(item)}; expected a whole number");
             i++;
         }
         return values;
     }
+
+    /// <summary>A whole number, also as data frames write it: 7.0.</summary>
+    private static int? Whole(JsonElement item) =>
+        item.ValueKind == JsonValueKind.Number
+        && item.TryGetDouble(out var value)
+        && value == Math.Truncate(value)
+        && Math.Abs(value) <= int.MaxValue
+            ? (int)value
+            : null;
 
     public static string Describe(JsonElement value) =>
         value.ValueKind switch
@@ -77,7 +88,9 @@ internal sealed record DataRow(string File, long Number, JsonElement Fields)
             JsonValueKind.Null => "null",
             JsonValueKind.Array => "a list",
             JsonValueKind.Object => "an object",
-            JsonValueKind.String => "a text",
+            JsonValueKind.String => $"a text ('{Short(value.GetString()!)}')",
             _ => value.GetRawText(),
         };
+
+    private static string Short(string text) => text.Length <= 40 ? text : text[..40] + "...";
 }

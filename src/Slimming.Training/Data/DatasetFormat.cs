@@ -66,8 +66,15 @@ internal sealed record DatasetFormat(string Name, IReadOnlyList<string> Columns,
                 throw row.Error($"{place}: holds {DataRow.Describe(turn)}; expected an object with role and content");
             }
             var role = Role(row, turn, place);
-            var content = Field(turn, "content") ?? Field(turn, "value");
-            messages.Add(new ChatMessage(role, Content(row, content, place)));
+            var content = Content(row, Field(turn, "content") ?? Field(turn, "value"), place);
+            if (role == "assistant" && content.Length == 0)
+            {
+                throw row.Error(
+                    $"{place}: the assistant's content is an empty text; expected an answer (leave the row out, e.g. "
+                        + "with --where)"
+                );
+            }
+            messages.Add(new ChatMessage(role, content));
         }
         return messages;
     }

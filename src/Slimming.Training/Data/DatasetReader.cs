@@ -4,33 +4,61 @@ using Slimming.Results;
 
 namespace Slimming.Training.Data;
 
+/// <summary>A row as JSON text, before it is parsed; Json is null where <c>--where</c> left it out.</summary>
+internal sealed record RawRow(string File, int Part, long Number, string? Json)
+{
+    /// <exception cref="SlimmingException">The text is no object.</exception>
+    public JsonDocument Parse()
+    {
+        JsonDocument parsed;
+        try
+        {
+            parsed = JsonDocument.Parse(Json!);
+        }
+        catch (JsonException e)
+        {
+            throw new DataRow(File, Number, default).Error($"cannot be read as JSON: {e.Message}");
+        }
+        if (parsed.RootElement.ValueKind == JsonValueKind.Object)
+        {
+            return parsed;
+        }
+        using (parsed)
+        {
+            throw new DataRow(File, Number, default).Error(
+                $"holds {DataRow.Describe(parsed.RootElement)}; expected an object with columns"
+            );
+        }
+    }
+}
+
 /// <summary>Reads the rows of data files in order, through DuckDB, each as one JSON object.</summary>
-/// <remarks>JSON text is taken as it stands: no column is guessed to be a date or a number.</remarks>
+/// <remarks>
+/// JSON text is taken as it stands: no column is guessed to be a date or a number. In CSV every column is a text.
+/// </remarks>
 internal static class DatasetReader
 {
     private static readonly string[] s_json = [".json", ".jsonl", ".ndjson"];
 
+    /// <param name="sources">In this order.</param>
+    /// <param name="where">An SQL condition on the columns; null: every row.</param>
     /// <exception cref="SlimmingException">A file is missing, of an unknown kind, broken, or has no rows.</exception>
-    public static IEnumerable<DataRow> Read(IReadOnlyList<string> patterns)
+    public static IEnumerable<RawRow> Read(IReadOnlyList<DataSource> sources, string? where)
     {
         using var db = DuckDb.Open(384);
-        foreach (var file in patterns.SelectMany(p => Expand(db, p)))
+        for (var part = 0; part < sources.Count; part++)
         {
-            long number = 0;
-            foreach (var json in Rows(db, file))
+            foreach (var file in Expand(db, sources[part].Pattern))
             {
-                using var parsed = JsonDocument.Parse(json);
-                var row = new DataRow(file, number, parsed.RootElement);
-                if (parsed.RootElement.ValueKind != JsonValueKind.Object)
+                long number = 0;
+                foreach (var json in Rows(db, file, where))
                 {
-                    throw row.Error($"holds {DataRow.Describe(parsed.RootElement)}; expected an object with columns");
+                    yield return new RawRow(file, part, number++, json);
                 }
-                yield return row;
-                number++;
-            }
-            if (number == 0)
-            {
-                throw new SlimmingException(ExitCode.Usage, $"{file}: no rows; expected at least one");
+                if (number == 0)
+                {
+                    throw new SlimmingException(ExitCode.Usage, $"{file}: no rows; expected at least one");
+                }
             }
         }
     }
@@ -50,15 +78,14 @@ internal static class DatasetReader
         }
         var files =
             pattern.AsSpan().IndexOfAny("*?[") >= 0
-                ? Query(db, pattern, "SELECT file FROM glob(?) ORDER BY file").ToArray()
+                ? Query(db, pattern, null, "SELECT file FROM glob(?) ORDER BY file", pattern).OfType<string>().ToArray()
                 : [];
         return files.Length > 0 ? files : throw new SlimmingException(ExitCode.Usage, $"{pattern}: no such data file");
     }
 
-    private static IEnumerable<string> Rows(DuckDb db, string file)
+    private static IEnumerable<string?> Rows(DuckDb db, string file, string? where)
     {
-        var name = file.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? file[..^3] : file;
-        var extension = Path.GetExtension(name).ToLowerInvariant();
+        var extension = TextFile.Extension(file);
         if (new FileInfo(file).Length == 0)
         {
             throw new SlimmingException(ExitCode.Usage, $"{file}: the file is empty");
@@ -67,47 +94,76 @@ internal static class DatasetReader
         var literal = string.Concat(file.Select(c => c is '*' or '?' or '[' ? $"[{c}]" : c.ToString()));
         if (s_json.Contains(extension))
         {
-            return Query(db, literal, "SELECT json::VARCHAR FROM read_json_objects(?, format = 'auto')");
+            const string objects = "SELECT json::VARCHAR AS slimming_row FROM read_json_objects(?, format = 'auto')";
+            return where is null
+                ? Query(db, file, null, objects, literal)
+                // The typed columns stand beside the text only for the condition.
+                : Query(
+                    db,
+                    file,
+                    where,
+                    $"SELECT {Kept(where, "slimming_row")} FROM ({objects}) "
+                        + "POSITIONAL JOIN read_json(?, format = 'auto', sample_size = -1)",
+                    literal,
+                    literal
+                );
         }
-        return extension switch
+        var table = extension switch
         {
-            ".csv" or ".tsv" => Query(
-                db,
-                literal,
-                "SELECT to_json(t)::VARCHAR FROM "
-                    + "read_csv(?, all_varchar = true, header = true, hive_partitioning = false, strict_mode = true) t"
-            ),
-            ".parquet" => Query(
-                db,
-                literal,
-                "SELECT to_json(t)::VARCHAR FROM read_parquet(?, hive_partitioning = false) t"
-            ),
+            // An empty field is an empty text, as in the other formats, and never null.
+            ".csv" or ".tsv" => $"read_csv(?, delim = '{TextFile.Delimiter(file)}', quote = '\"', escape = '\"', "
+                + "comment = '', skip = 0, header = true, all_varchar = true, strict_mode = true, "
+                + "nullstr = '\u0001null\u0001', hive_partitioning = false)",
+            ".parquet" => "read_parquet(?, hive_partitioning = false)",
             _ => throw new SlimmingException(
                 ExitCode.Usage,
                 $"{file}: unknown kind of file '{extension}'; expected .json, .jsonl, .ndjson, .csv, .tsv or .parquet"
             ),
         };
+        return Query(
+            db,
+            file,
+            where,
+            $"SELECT {Kept(where, "to_json(slimming_row)::VARCHAR")} FROM {table} slimming_row",
+            literal
+        );
     }
 
-    private static IEnumerable<string> Query(DuckDb db, string file, string sql)
+    /// <summary>The row's text, or null: left out rows are seen too, so that they are counted and numbers stay true.</summary>
+    private static string Kept(string? where, string row) =>
+        where is null ? row : $"CASE WHEN ({where}\n) THEN {row} END";
+
+    private static IEnumerable<string?> Query(DuckDb db, string file, string? where, string sql, params object?[] args)
     {
-        using var rows = db.Query(sql, file).GetEnumerator();
+        using var rows = db.Query(sql, args).GetEnumerator();
         while (true)
         {
-            string value;
+            string? value;
             try
             {
                 if (!rows.MoveNext())
                 {
                     yield break;
                 }
-                value = (string)rows.Current[0]!;
+                value = (string?)rows.Current[0];
             }
             catch (ResultsException e)
             {
-                throw new SlimmingException(ExitCode.Usage, $"{file}: cannot be read: {e.Message}", e);
+                throw new SlimmingException(ExitCode.Usage, Explain(file, where, e.Message), e);
             }
             yield return value;
         }
+    }
+
+    private static string Explain(string file, string? where, string message)
+    {
+        if (message.Contains("Invalid Input Error", StringComparison.Ordinal) && TextFile.FindFault(file) is { } fault)
+        {
+            return $"{file}: cannot be read: {fault}";
+        }
+        // What follows are hints on DuckDB's own settings, and the statement around the condition, which nobody typed.
+        var text = message.Split("\n\nLINE ")[0].Split("\nPossible")[0].Split("\nThe search space")[0];
+        text = text.Contains("\"slimming_row\"", StringComparison.Ordinal) ? text.Split("\nCandidate")[0] : text;
+        return where is null ? $"{file}: cannot be read: {text}" : $"{file}: --where \"{where}\": {text}";
     }
 }

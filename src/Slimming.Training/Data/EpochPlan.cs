@@ -8,6 +8,7 @@ namespace Slimming.Training.Data;
 /// <param name="seed">Of the shuffle.</param>
 /// <param name="packing">Fill rows in order; a sample that does not fit begins the next one.</param>
 /// <param name="maxLength">Tokens of a packed row; no sample is longer.</param>
+/// <param name="mixture">Which samples an epoch takes; null: each of them once.</param>
 public sealed class EpochPlan(
     IReadOnlyList<int> lengths,
     int batchSize,
@@ -15,15 +16,17 @@ public sealed class EpochPlan(
     bool shuffle,
     ulong seed,
     bool packing,
-    int maxLength
+    int maxLength,
+    Mixture? mixture = null
 )
 {
     /// <summary>Sample indices of each step, in training order; the last step may be smaller.</summary>
     /// <param name="epoch">From 0.</param>
     public IReadOnlyList<IReadOnlyList<int>> Steps(int epoch)
     {
-        var order = shuffle
-            ? CounterRandom.Permutation(lengths.Count, seed, epoch)
+        var order =
+            mixture is not null ? mixture.Epoch(epoch, seed, shuffle)
+            : shuffle ? CounterRandom.Permutation(lengths.Count, seed, epoch)
             : Enumerable.Range(0, lengths.Count).ToArray();
         var rowsPerStep = checked(batchSize * accumulation);
         var rows = packing ? FillRows(order) : order.Select(i => new List<int> { i });

@@ -11,13 +11,34 @@ public static class TrainOptionTable
     public static IReadOnlyList<OptionSpec> All { get; } =
     [
         new("model", OptionKind.Text, null, "GGUF file to fine-tune.") { Placeholder = "F", Required = true },
-        new("data", OptionKind.Text, null, "Training data: JSON, JSONL, CSV or Parquet files.")
+        new(
+            "data",
+            OptionKind.Text,
+            null,
+            "Training data: JSON, JSONL, CSV or Parquet files; F:WEIGHT after each mixes them."
+        )
         {
             Placeholder = "F...",
             Many = true,
             Required = true,
         },
+        new("where", OptionKind.Text, null, "SQL condition on the columns of --data; other rows are left out.")
+        {
+            Placeholder = "SQL",
+        },
+        new("sample", OptionKind.Whole, null, "Rows of --data drawn at random (after --where).")
+        {
+            Placeholder = "N",
+            Minimum = 1,
+        },
         new("eval-data", OptionKind.Text, null, "Data for the evaluation loss.") { Placeholder = "F...", Many = true },
+        new("eval-fraction", OptionKind.Real, null, "Share of the rows of --data kept for the evaluation loss.")
+        {
+            Placeholder = "X",
+            Minimum = 0,
+            AboveMinimum = true,
+            Below = 1,
+        },
         new("out", OptionKind.Text, null, "Folder of the run.") { Placeholder = "DIR", Required = true },
         new(Config, OptionKind.Text, null, "YAML file of options; a flag wins over it.")
         {

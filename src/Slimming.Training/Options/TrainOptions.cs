@@ -11,7 +11,10 @@ public sealed record TrainOptions
 {
     public required string Model { get; init; }
     public required IReadOnlyList<string> Data { get; init; }
+    public string? Where { get; init; }
+    public int? Sample { get; init; }
     public IReadOnlyList<string> EvalData { get; init; } = [];
+    public double? EvalFraction { get; init; }
     public required string Out { get; init; }
     public string? Config { get; init; }
     public string Method { get; init; } = "lora";

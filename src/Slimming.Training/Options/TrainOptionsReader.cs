@@ -18,7 +18,10 @@ public static class TrainOptionsReader
         {
             Model = values.Text("model"),
             Data = values.Many("data"),
+            Where = values.OptionalText("where"),
+            Sample = values.OptionalWhole("sample"),
             EvalData = values.Many("eval-data"),
+            EvalFraction = values.OptionalReal("eval-fraction"),
             Out = values.Text("out"),
             Config = values.OptionalText(TrainOptionTable.Config),
             Method = method,
@@ -91,13 +94,17 @@ public static class TrainOptionsReader
         {
             throw Conflict("--compute int8 is not in this build; auto, f32 and bf16 are");
         }
-        if (options.EvalData.Count == 0 && options.EvalEvery > 0)
+        if (options.EvalData.Count > 0 && options.EvalFraction is not null)
         {
-            throw Conflict("--eval-every needs --eval-data");
+            throw Conflict("--eval-data and --eval-fraction exclude each other: give one of them");
+        }
+        if (options.EvalData.Count == 0 && options.EvalFraction is null && options.EvalEvery > 0)
+        {
+            throw Conflict("--eval-every needs --eval-data or --eval-fraction");
         }
         if (options.Patience > 0 && options.EvalEvery == 0)
         {
-            throw Conflict("--patience needs --eval-every (and --eval-data)");
+            throw Conflict("--patience needs --eval-every (and --eval-data or --eval-fraction)");
         }
         if ((long)options.BatchSize * options.Accumulation > int.MaxValue)
         {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Reflection;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -25,6 +26,9 @@ public sealed record RunRecord
     public required HashedFile Model { get; init; }
     public required IReadOnlyList<HashedFile> Data { get; init; }
     public required IReadOnlyList<HashedFile> EvalData { get; init; }
+
+    /// <summary>Shares of the values of <c>--data</c> in an epoch; null where they are not mixed.</summary>
+    public IReadOnlyList<double>? DataShares { get; init; }
     public HashedFile? InitAdapter { get; init; }
 
     /// <summary>Where rows go through a template: its name, its hash, and the day that it printed.</summary>
@@ -107,8 +111,8 @@ public sealed record RunRecord
     {
         foreach (var name in Options.Select(pair => pair.Key).Union(now.Options.Select(pair => pair.Key)))
         {
-            var before = Options[name]?.ToJsonString() ?? "nothing";
-            var after = now.Options[name]?.ToJsonString() ?? "nothing";
+            var before = Options[name]?.ToJsonString(TrainOptions.JsonOptions) ?? "nothing";
+            var after = now.Options[name]?.ToJsonString(TrainOptions.JsonOptions) ?? "nothing";
             if (!Free.Contains(name) && before != after)
             {
                 throw Changed($"--{name}", before, after);
@@ -116,6 +120,7 @@ public sealed record RunRecord
         }
         Compare("--model", [Model], [now.Model]);
         Compare("--data", Data, now.Data);
+        Compare("--data (shares of the mix)", Shares(), now.Shares());
         Compare("--eval-data", EvalData, now.EvalData);
         Compare(
             "--init-adapter",
@@ -135,6 +140,11 @@ public sealed record RunRecord
             }
         }
     }
+
+    private string Shares() =>
+        DataShares is null
+            ? "none"
+            : string.Join(", ", DataShares.Select(share => share.ToString("R", CultureInfo.InvariantCulture)));
 
     private static void Compare(string what, IReadOnlyList<HashedFile> before, IReadOnlyList<HashedFile> after)
     {

@@ -17,6 +17,8 @@ public sealed class TrainOptionsTests : IDisposable
         {
             ["model"] = "m.gguf",
             ["data"] = "d.json",
+            ["where"] = "n = 1",
+            ["sample"] = "35",
             ["eval-data"] = "e.json",
             ["out"] = "o",
             ["config"] = Config("rank: 16"),
@@ -55,8 +57,8 @@ public sealed class TrainOptionsTests : IDisposable
             ["eval-every"] = "29",
             ["patience"] = "31",
         };
-        // These three exclude something above and have tests of their own.
-        string[] apart = ["epochs", "decay-norms", "force"];
+        // These exclude something above and have tests of their own.
+        string[] apart = ["eval-fraction", "epochs", "decay-norms", "force"];
         TrainOptionTable.All.Select(spec => spec.Name).Except(apart).ShouldBe(values.Keys, ignoreOrder: true);
 
         var record = RunRecord.OptionsOf(Resolve(values));
@@ -75,6 +77,7 @@ public sealed class TrainOptionsTests : IDisposable
             record.ContainsKey(name).ShouldBeTrue(name);
             record[name]!.ToJsonString().ShouldBe(expected, name);
         }
+        Resolve(Minimal(("eval-fraction", "0.25"), ("eval-every", "3"))).EvalFraction.ShouldBe(0.25);
         Resolve(Minimal(("epochs", "2.5"))).Epochs.ShouldBe(2.5);
         Resolve(Minimal(("method", "full"), ("decay-norms", "true"))).DecayNorms.ShouldBeTrue();
         Resolve(Minimal(("force", "true"))).Force.ShouldBeTrue();
@@ -161,7 +164,11 @@ public sealed class TrainOptionsTests : IDisposable
     [InlineData("memory", "much", "--memory: expected a size such as 600MiB")]
     [InlineData("compute", "int8", "--compute int8 is not in this build; auto, f32 and bf16 are")]
     [InlineData("config", "absent.yaml", "--config: no such file: absent.yaml")]
-    [InlineData("eval-every", "5", "--eval-every needs --eval-data")]
+    [InlineData("eval-every", "5", "--eval-every needs --eval-data or --eval-fraction")]
+    [InlineData("eval-fraction", "1", "--eval-fraction: expected a number above 0 and below 1, found '1'")]
+    [InlineData("eval-fraction", "0", "--eval-fraction: expected a number above 0 and below 1, found '0'")]
+    [InlineData("sample", "0", "--sample: expected a whole number of at least 1, found '0'")]
+    [InlineData("where", "", "--where: expected a value")]
     [InlineData("patience", "5", "--patience needs --eval-every")]
     [InlineData("decay-norms", "true", "--decay-norms belongs to --method full")]
     public void A_wrong_value_is_refused_by_name(string name, string text, string expected)
@@ -175,6 +182,7 @@ public sealed class TrainOptionsTests : IDisposable
     public void Options_that_exclude_each_other_are_refused()
     {
         Refused(("steps", "3"), ("epochs", "1")).ShouldContain("--steps and --epochs");
+        Refused(("eval-data", "e"), ("eval-fraction", "0.1")).ShouldContain("--eval-data and --eval-fraction");
         Refused(("resume", "true"), ("force", "true")).ShouldContain("--resume");
         foreach (
             var (name, text) in new[]

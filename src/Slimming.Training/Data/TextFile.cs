@@ -1,0 +1,153 @@
+using System.Buffers;
+using System.IO.Compression;
+using System.Text;
+using System.Text.Json;
+using System.Text.Unicode;
+
+namespace Slimming.Training.Data;
+
+/// <summary>Text files of data: their kind, and the place of what makes one unreadable.</summary>
+internal static class TextFile
+{
+    /// <summary>Lines beyond this are not looked at: a file without line feeds would be held in memory.</summary>
+    private const int LongestLine = 64 << 20;
+
+    /// <summary>What reading stumbled over; looked for only then. "line 3, byte 12: ..." (from 1), or null where nothing is found.</summary>
+    public static string? FindFault(string file)
+    {
+        var extension = Extension(file);
+        if (extension is not (".json" or ".jsonl" or ".ndjson" or ".csv" or ".tsv"))
+        {
+            return null;
+        }
+        try
+        {
+            using (var stream = Open(file))
+            {
+                if (FindByLine(stream, extension) is { } fault)
+                {
+                    return fault;
+                }
+            }
+            if (extension is ".csv" or ".tsv")
+            {
+                var delimiter = Delimiter(file);
+                using var stream = Open(file);
+                return CsvDialect.FindFault(stream, delimiter);
+            }
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
+        {
+            // The reader's own message names it.
+        }
+        return null;
+    }
+
+    /// <summary>".csv" for a.csv and a.csv.gz.</summary>
+    public static string Extension(string file)
+    {
+        var name = IsZipped(file) ? file[..^3] : file;
+        return Path.GetExtension(name).ToLowerInvariant();
+    }
+
+    /// <summary>What separates the fields of a CSV file.</summary>
+    public static char Delimiter(string file)
+    {
+        using var stream = Open(file);
+        return CsvDialect.Delimiter(stream, Extension(file));
+    }
+
+    private static bool IsZipped(string file) => file.EndsWith(".gz", StringComparison.OrdinalIgnoreCase);
+
+    private static Stream Open(string file)
+    {
+        Stream stream = File.OpenRead(file);
+        return IsZipped(file) ? new GZipStream(stream, CompressionMode.Decompress) : stream;
+    }
+
+    private static string? FindByLine(Stream stream, string extension)
+    {
+        var line = 0L;
+        foreach (var bytes in Lines(stream))
+        {
+            line++;
+            var fault = NotUtf8(bytes) ?? (extension is ".jsonl" or ".ndjson" ? NotJson(bytes) : null);
+            if (fault is not null)
+            {
+                return $"line {line}, {fault}";
+            }
+        }
+        return null;
+    }
+
+    private static IEnumerable<byte[]> Lines(Stream stream)
+    {
+        ArrayBufferWriter<byte> line = new();
+        var buffer = new byte[1 << 16];
+        int read;
+        while ((read = stream.Read(buffer)) > 0)
+        {
+            var start = 0;
+            for (int end; (end = Array.IndexOf(buffer, (byte)'\n', start, read - start)) >= 0; start = end + 1)
+            {
+                line.Write(buffer.AsSpan(start, end - start));
+                yield return line.WrittenSpan.ToArray();
+                line.ResetWrittenCount();
+            }
+            line.Write(buffer.AsSpan(start, read - start));
+            if (line.WrittenCount > LongestLine)
+            {
+                yield break;
+            }
+        }
+        yield return line.WrittenSpan.ToArray();
+    }
+
+    private static string? NotUtf8(byte[] line)
+    {
+        if (Utf8.IsValid(line))
+        {
+            return null;
+        }
+        var at = 0;
+        while (Rune.DecodeFromUtf8(line.AsSpan(at), out _, out var used) == OperationStatus.Done)
+        {
+            at += used;
+        }
+        return $"byte {at + 1}: found 0x{line[at]:X2}, which is no UTF-8; expected a text in UTF-8";
+    }
+
+    private static string? NotJson(byte[] line)
+    {
+        var text = line.AsSpan();
+        text = text.StartsWith(Encoding.UTF8.Preamble) ? text[3..] : text;
+        text = text.Trim(" \t\r"u8);
+        if (text.IsEmpty)
+        {
+            return null;
+        }
+        Utf8JsonReader reader = new(text);
+        try
+        {
+            // A line may hold a list: then the file is no JSONL, and lines say nothing.
+            while (reader.Read())
+            {
+                if (reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName && reader.ValueIsEscaped)
+                {
+                    _ = reader.GetString();
+                }
+            }
+            return null;
+        }
+        catch (InvalidOperationException)
+        {
+            return $"byte {reader.TokenStartIndex + 1}: found a text with one half of a surrogate pair (\\ud800 to \\udfff); "
+                + "expected both halves";
+        }
+        catch (JsonException e)
+        {
+            return $"byte {e.BytePositionInLine + 1}: found no whole JSON object ({e.Message.Split(" LineNumber")[0]}); "
+                + "expected one on each line";
+        }
+    }
+}
