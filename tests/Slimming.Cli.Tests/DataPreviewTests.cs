@@ -46,6 +46,53 @@ public sealed class DataPreviewTests : IDisposable
     }
 
     [Fact]
+    public void WhatIsLeftOutIsShownWithItsReason()
+    {
+        File.WriteAllLines(
+            _file,
+            [
+                """{"n":1,"prompt":"a b","completion":" c"}""",
+                """{"n":2,"prompt":"a b","completion":" c d e f g h i j k l m n o p"}""",
+                """{"n":3,"prompt":"a b c d e f g h i j","completion":" k"}""",
+                """{"n":4,"prompt":"x","completion":"y"}""",
+                """{"n":5,"prompt":"x","completion":"y"}""",
+            ]
+        );
+        string[] options = ["--where", "n <> 4", "--max-length", "8"];
+        var (code, output, error) = Run(options);
+        code.ShouldBe(ExitCode.Done, error);
+        output.ShouldMatch(@"rows left out by --where\s+1\n");
+        output.ShouldMatch(@"rows truncated\s+1\n");
+        output.ShouldContain(
+            $"truncated (the first rows):\n  {_file}, row 1: 17 tokens, cut to 8; 9 learnt ones lost\n"
+        );
+        output.ShouldContain(
+            $"left out without a target (the first rows):\n  {_file}, row 2: its first learnt token is number 11, "
+                + "--max-length keeps 8\n"
+        );
+
+        using var parsed = JsonDocument.Parse(
+            Run([.. options, "--json", "--overlong", "drop", "--sample", "3"]).Output
+        );
+        parsed.RootElement.GetProperty("counts").GetProperty("filtered").GetInt64().ShouldBe(1);
+        parsed.RootElement.GetProperty("counts").GetProperty("not_drawn").GetInt64().ShouldBe(1);
+        parsed.RootElement.GetProperty("remarks")[0].GetProperty("fate").GetString().ShouldBe("dropped");
+    }
+
+    [Theory]
+    [InlineData("--sample", "0")]
+    [InlineData("--eval-fraction", "1")]
+    [InlineData("--where", " ")]
+    [InlineData("--seed", "-1")]
+    public void OptionsOutOfRangeAreRefused(string name, string value)
+    {
+        File.WriteAllText(_file, """{"text":"a b"}""");
+        var (code, _, error) = Run(name, value);
+        code.ShouldBe(ExitCode.Usage);
+        error.ShouldStartWith($"error: {name}");
+    }
+
+    [Fact]
     public void LongLinesAreNotBroken()
     {
         var line = new string('x', 5000);

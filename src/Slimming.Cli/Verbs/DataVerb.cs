@@ -108,6 +108,15 @@ internal static class DataVerb
     private static ulong Seed(int seed) =>
         seed >= 0 ? (ulong)seed : throw new SlimmingException(ExitCode.Usage, $"--seed {seed}: expected 0 or more");
 
+    /// <summary>Tokens that the model was trained for, as <c>train</c> reads them; null where the file does not say.</summary>
+    private static int? ContextLength(string modelPath)
+    {
+        using var file = GgufFile.Open(modelPath);
+        var key = $"{file.Metadata.GetString("general.architecture")}.context_length";
+        var length = file.Metadata.GetInteger(key, 0);
+        return length is > 0 and <= int.MaxValue ? (int)length : null;
+    }
+
     private static void Refuse(DataOptions options, int limit)
     {
         if (limit < 0)
@@ -142,7 +151,7 @@ internal static class DataVerb
     {
         Refuse(options, limit);
         using var model = LlamaModel.Load(modelPath, vocabOnly: true);
-        options = options with { ContextLength = lengthGiven ? null : model.ContextLength };
+        options = options with { ContextLength = lengthGiven ? null : ContextLength(modelPath) };
         var set = SampleSet.Load(options, model.Vocab, model.ChatTemplate);
         if (set.Counts.WithoutEnd > 0)
         {
