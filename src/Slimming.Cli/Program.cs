@@ -32,6 +32,7 @@ public static class Program
             BenchVerb.Create(),
             GenerateVerb.Create(),
             ResultsVerb.Create(),
+            RescoreVerb.Create(),
             CompareVerb.Create(),
             ReportVerb.Create(),
             DoctorVerb.Create(),

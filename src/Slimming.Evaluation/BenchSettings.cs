@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using Slimming.Evaluation.Engine;
 using Slimming.Evaluation.Items;
+using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
 
 namespace Slimming.Evaluation;
@@ -11,6 +12,9 @@ namespace Slimming.Evaluation;
 /// <summary>What changes a score, as text by name: two runs with equal settings give equal items.</summary>
 public static class BenchSettings
 {
+    /// <summary>What stands before the hashes of a task's data files.</summary>
+    private const string DataPart = ", data ";
+
     /// <param name="engine">How the model is run.</param>
     /// <param name="options">What is scored.</param>
     /// <param name="engineName">Name and version of the engine.</param>
@@ -46,13 +50,31 @@ public static class BenchSettings
         }
         foreach (var task in options.Tasks)
         {
-            var definition = HashOf(JsonSerializer.Serialize(task with { Origin = "" }));
             var files = ItemBuilder.Files(task, options.DataDir, options.Shots).Select(HashOfFile);
-            settings[$"task {task.Name}"] =
-                $"version {task.Version}, definition {definition[..16]}, data {string.Join(' ', files.Select(hash => hash[..16]))}";
+            settings[TaskKey(task.Name)] =
+                Definition(task) + DataPart + string.Join(' ', files.Select(hash => hash[..16]));
         }
         return settings;
     }
+
+    /// <summary>The same settings, had a task been scored by this definition: its data and all else stay.</summary>
+    internal static SortedDictionary<string, string> WithDefinition(
+        SortedDictionary<string, string> settings,
+        TaskDefinition task
+    )
+    {
+        var old = settings.GetValueOrDefault(TaskKey(task.Name), "");
+        var data = old.IndexOf(DataPart, StringComparison.Ordinal);
+        return new SortedDictionary<string, string>(settings, StringComparer.Ordinal)
+        {
+            [TaskKey(task.Name)] = Definition(task) + (data < 0 ? "" : old[data..]),
+        };
+    }
+
+    private static string TaskKey(string name) => $"task {name}";
+
+    private static string Definition(TaskDefinition task) =>
+        $"version {task.Version}, definition {HashOf(JsonSerializer.Serialize(task with { Origin = "" }))[..16]}";
 
     private static string Number(int value) => value.ToString(CultureInfo.InvariantCulture);
 

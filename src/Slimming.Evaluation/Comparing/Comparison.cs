@@ -68,7 +68,7 @@ public sealed record MetricComparison
     /// <summary>Student's t around the difference.</summary>
     public Interval? Interval { get; init; }
 
-    /// <summary>Paired bootstrap, bias corrected and accelerated.</summary>
+    /// <summary>Paired bootstrap, bias corrected and accelerated; null where all items moved alike: resamples then show nothing.</summary>
     public Interval? Bootstrap { get; init; }
 
     /// <summary>Exact McNemar of items that are right or wrong.</summary>

@@ -56,7 +56,7 @@ internal sealed class MetricComparer
             Stderr = _difference.StandardError,
             Interval = test.Interval(_options.Level),
             Bootstrap =
-                _difference.Units > 1
+                _difference.StandardError > 0
                     ? PairedBootstrap.Draw(_difference, _options.Resamples, _options.Seed).Bca(_options.Level)
                     : null,
             McNemar = changes,

@@ -82,21 +82,12 @@ internal sealed class ItemScorer(TaskDefinition task, IScoringEngine engine, boo
             }
         }
         var likelihoods = Array.ConvertAll(answers, answer => answer.LogLikelihood);
-        var pred = ArgMax(likelihoods);
-        var norm = ArgMax([.. likelihoods.Select((value, choice) => value / item.Lengths[choice])]);
-        var hasNorm = task.Metrics.Contains("acc_norm", StringComparer.Ordinal);
         var shared = item.Contexts.Count == 1;
         var contexts = shared ? requests[..1] : requests;
-        return Start(item) with
+        return RowScoring.WithChoices(Start(item), task, likelihoods, item.Lengths, item.Gold) with
         {
             NCtx = [.. contexts.Select(request => (long)request.Context.Length)],
             NCont = [.. requests.Select(request => (long)request.Continuation.Length)],
-            ChoiceLogprobs = likelihoods,
-            Pred = pred,
-            PredNorm = hasNorm ? norm : null,
-            Gold = item.Gold,
-            Acc = pred == item.Gold ? 1 : 0,
-            AccNorm = hasNorm ? (norm == item.Gold ? 1 : 0) : null,
             Greedy = [.. answers.Select(answer => answer.Greedy)],
             Truncated = answers.Any(answer => answer.Truncated),
             Continuations = item.Continuations,
@@ -130,26 +121,16 @@ internal sealed class ItemScorer(TaskDefinition task, IScoringEngine engine, boo
         return [.. items.Select((item, i) => GenerationRow(item, requests[i], answers[i]))];
     }
 
-    private ItemRow GenerationRow(TaskItem item, GenerationRequest request, GenerationAnswer answer)
-    {
-        var strict = _answers.Strict(answer.Text);
-        var flexible = _answers.Flexible(answer.Text);
-        return Start(item) with
+    private ItemRow GenerationRow(TaskItem item, GenerationRequest request, GenerationAnswer answer) =>
+        RowScoring.WithAnswer(Start(item), _answers, answer.Text, item.Target) with
         {
             NCtx = [request.Prompt.Length],
             NCont = [answer.Tokens.Length],
-            Generated = answer.Text,
-            Strict = strict,
-            Flexible = flexible,
-            ExactMatchStrict = _answers.Matches(strict, item.Target) ? 1 : 0,
-            ExactMatchFlexible = flexible is null ? null : (_answers.Matches(flexible, item.Target) ? 1 : 0),
-            TolFlex = flexible is null ? null : (_answers.MatchesWithTolerance(flexible, item.Target) ? 1 : 0),
             Truncated = answer.Truncated,
             Continuations = [item.Target],
             CtxIds = [Widen(request.Prompt)],
             ContIds = [Widen(answer.Tokens)],
         };
-    }
 
     private ItemRow Start(TaskItem item) =>
         new()
@@ -162,17 +143,6 @@ internal sealed class ItemScorer(TaskDefinition task, IScoringEngine engine, boo
             Cluster = item.Cluster,
             Contexts = item.Contexts,
         };
-
-    /// <summary>Index of the largest value, the lowest of equals.</summary>
-    private static int ArgMax(double[] values)
-    {
-        var best = 0;
-        for (var i = 1; i < values.Length; i++)
-        {
-            best = values[i] > values[best] ? i : best;
-        }
-        return best;
-    }
 
     private static long[] Widen(int[] tokens) => Array.ConvertAll(tokens, token => (long)token);
 
