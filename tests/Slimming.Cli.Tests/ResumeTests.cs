@@ -108,6 +108,7 @@ public sealed class ResumeTests : IDisposable
     [InlineData("--seed", "7", "--seed: the run was begun with 42, this command has 7")]
     [InlineData("--weight-decay", "0.5", "--weight-decay: the run was begun with 0, this command has 0.5")]
     [InlineData("--batch-size", "2", "--batch-size: the run was begun with 4, this command has 2")]
+    [InlineData("--targets", "q,v", "--targets: the run was begun with [\"q\",\"k\",\"v\"")]
     [InlineData("--schedule", "cosine", "--schedule: the run was begun with \"linear\"")]
     public void Changed_options_are_refused_by_name(string name, string value, string expected)
     {

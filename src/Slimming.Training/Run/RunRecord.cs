@@ -57,6 +57,9 @@ public sealed record RunRecord
         "force",
     ];
 
+    /// <summary>How messages show an option's value.</summary>
+    private static JsonSerializerOptions OneLine { get; } = new(TrainOptions.JsonOptions) { WriteIndented = false };
+
     internal static JsonSerializerOptions JsonOptions { get; } =
         new()
         {
@@ -111,8 +114,8 @@ public sealed record RunRecord
     {
         foreach (var name in Options.Select(pair => pair.Key).Union(now.Options.Select(pair => pair.Key)))
         {
-            var before = Options[name]?.ToJsonString(TrainOptions.JsonOptions) ?? "nothing";
-            var after = now.Options[name]?.ToJsonString(TrainOptions.JsonOptions) ?? "nothing";
+            var before = Options[name]?.ToJsonString(OneLine) ?? "nothing";
+            var after = now.Options[name]?.ToJsonString(OneLine) ?? "nothing";
             if (!Free.Contains(name) && before != after)
             {
                 throw Changed($"--{name}", before, after);
