@@ -1,87 +1,81 @@
-using System.IO.MemoryMappedFiles;
-using Microsoft.Win32.SafeHandles;
-
 namespace Slimming.Gguf;
 
 /// <summary>
-/// A memory-mapped GGUF file, version 2 or 3, little endian. Everything the header says is checked against the file's
-/// size when it is opened; later access cannot leave the mapping.
+/// A memory-mapped GGUF model or adapter, version 2 or 3, little endian, in one file or in parts. Everything the headers
+/// say is checked against the files' sizes when it is opened; later access cannot leave the mappings.
 /// </summary>
 public sealed unsafe class GgufFile : IDisposable
 {
-    private readonly MemoryMappedFile _mapping;
-    private readonly MemoryMappedViewAccessor _view;
-    private readonly Dictionary<string, GgufTensor> _byName;
-    private byte* _base;
+    private readonly List<GgufPart> _parts;
+    private readonly Dictionary<string, (GgufTensor Tensor, GgufPart Part)> _byName;
 
-    private GgufFile(string path, MemoryMappedFile mapping, MemoryMappedViewAccessor view, byte* start, long length)
+    private GgufFile(GgufPart first, List<GgufPart> others)
     {
-        Path = path;
-        _mapping = mapping;
-        _view = view;
-        _base = start;
-        Length = length;
-        var header = GgufHeaderReader.Read(path, start, length);
+        _parts = [first, .. others];
+        var header = first.Header;
+        Path = first.Path;
         Version = header.Version;
         Alignment = header.Alignment;
         Metadata = header.Metadata;
-        Tensors = header.Tensors;
+        if (others.Count > 0)
+        {
+            // What is written from here is one file again.
+            Metadata = Metadata.Clone();
+            Metadata.Remove(GgufSplit.NumberKey);
+            Metadata.Remove(GgufSplit.CountKey);
+            Metadata.Remove(GgufSplit.TensorsKey);
+        }
+        Tensors = [.. _parts.SelectMany(p => p.Header.Tensors)];
         DataOffset = header.DataOffset;
-        _byName = Tensors.ToDictionary(t => t.Name, StringComparer.Ordinal);
+        Length = _parts.Sum(p => p.Length);
+        _byName = _parts
+            .SelectMany(p => p.Header.Tensors.Select(t => (Tensor: t, Part: p)))
+            .ToDictionary(t => t.Tensor.Name, StringComparer.Ordinal);
     }
 
+    /// <summary>The file, of a split model the first.</summary>
     public string Path { get; }
+
+    /// <summary>All files in their order.</summary>
+    public IReadOnlyList<string> Parts => [.. _parts.Select(p => p.Path)];
 
     public uint Version { get; }
 
     /// <summary>Bytes that tensor offsets are multiples of.</summary>
     public uint Alignment { get; }
 
+    /// <summary>Without the keys of a split, where there is one.</summary>
     public GgufMetadata Metadata { get; }
 
-    /// <summary>In the order of the file's tensor table.</summary>
+    /// <summary>In the order of the files' tensor tables.</summary>
     public IReadOnlyList<GgufTensor> Tensors { get; }
 
-    /// <summary>File offset of the data section.</summary>
+    /// <summary>File offset of the (first) file's data section.</summary>
     public long DataOffset { get; }
 
-    /// <summary>Bytes of the file.</summary>
+    /// <summary>Bytes of all files.</summary>
     public long Length { get; }
 
-    /// <summary>Opens and checks a file.</summary>
-    /// <exception cref="GgufException">The file is absent, unreadable or not a sound GGUF file.</exception>
+    /// <summary>Opens and checks a file, and with the first part of a split model all others.</summary>
+    /// <exception cref="GgufException">The file is absent, unreadable or not a sound GGUF file, or a part of it is.</exception>
     public static GgufFile Open(string path)
     {
-        MemoryMappedFile? mapping = null;
-        MemoryMappedViewAccessor? view = null;
-        var acquired = false;
+        var first = GgufPart.Open(path);
+        List<GgufPart>? others = null;
         try
         {
-            var length = CheckedLength(path);
-            mapping = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
-            view = mapping.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read);
-            byte* start = null;
-            view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
-            acquired = true;
-            return new GgufFile(path, mapping, view, start + view.PointerOffset, length);
+            others = GgufSplit.OpenOthers(first);
+            return new GgufFile(first, others);
         }
-        catch (Exception e)
+        catch
         {
-            if (acquired)
-            {
-                view!.SafeMemoryMappedViewHandle.ReleasePointer();
-            }
-            view?.Dispose();
-            mapping?.Dispose();
-            if (e is IOException or UnauthorizedAccessException)
-            {
-                throw new GgufException(path, "open", $"cannot read the file: {e.Message}");
-            }
+            others?.ForEach(o => o.Dispose());
+            first.Dispose();
             throw;
         }
     }
 
-    public GgufTensor? Find(string name) => _byName.GetValueOrDefault(name);
+    public GgufTensor? Find(string name) => _byName.TryGetValue(name, out var found) ? found.Tensor : null;
 
     /// <summary>The tensor's bytes; for those of 2 GiB and more use <see cref="Slice"/>.</summary>
     public ReadOnlySpan<byte> Data(GgufTensor tensor) => Slice(tensor, 0, tensor.ByteCount);
@@ -96,46 +90,10 @@ public sealed unsafe class GgufFile : IDisposable
     }
 
     /// <summary>Start of the tensor's bytes, valid until <see cref="Dispose"/>.</summary>
-    public byte* Pointer(GgufTensor tensor)
-    {
-        ObjectDisposedException.ThrowIf(_base == null, this);
-        if (!ReferenceEquals(Find(tensor.Name), tensor))
-        {
-            throw new ArgumentException($"tensor '{tensor.Name}' is not of {Path}", nameof(tensor));
-        }
-        return _base + DataOffset + (long)tensor.Offset;
-    }
+    public byte* Pointer(GgufTensor tensor) =>
+        _byName.TryGetValue(tensor.Name, out var found) && ReferenceEquals(found.Tensor, tensor)
+            ? found.Part.Pointer(tensor)
+            : throw new ArgumentException($"tensor '{tensor.Name}' is not of {Path}", nameof(tensor));
 
-    public void Dispose()
-    {
-        if (_base != null)
-        {
-            _base = null;
-            _view.SafeMemoryMappedViewHandle.ReleasePointer();
-            _view.Dispose();
-            _mapping.Dispose();
-        }
-    }
-
-    private static long CheckedLength(string path)
-    {
-        if (Directory.Exists(path))
-        {
-            throw new GgufException(path, "open", "a file", "a folder");
-        }
-        if (!File.Exists(path))
-        {
-            throw new GgufException(path, "open", "no such file");
-        }
-        using SafeFileHandle handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read);
-        var length = RandomAccess.GetLength(handle);
-        return length >= GgufHeaderReader.MinBytes
-            ? length
-            : throw new GgufException(
-                path,
-                "byte 0",
-                $"a GGUF file of at least {GgufHeaderReader.MinBytes} bytes",
-                $"{length} bytes"
-            );
-    }
+    public void Dispose() => _parts.ForEach(p => p.Dispose());
 }

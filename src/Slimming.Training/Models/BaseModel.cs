@@ -19,7 +19,7 @@ public sealed class BaseModel : IDisposable
         Parameters = parameters;
         ContextLength = ModelConfig.ContextLength(file);
         ChatTemplate = file.Metadata.GetString(TemplateKey, null);
-        _sha256 = new Lazy<string>(() => Durable.Sha256(file.Path));
+        _sha256 = new Lazy<string>(() => HashOf(file.Parts));
     }
 
     public GgufFile File { get; }
@@ -43,7 +43,7 @@ public sealed class BaseModel : IDisposable
     public string? ChatTemplateSha256 =>
         ChatTemplate == null ? null : Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(ChatTemplate)));
 
-    /// <summary>SHA-256 of the whole file, lower-case hex; read once, when first asked for.</summary>
+    /// <summary>SHA-256 of the whole file (of a split model: of the parts' SHA-256 in their order), lower-case hex; read once, when first asked for.</summary>
     public string Sha256 => _sha256.Value;
 
     /// <exception cref="GgufException">The file is no sound model of a known architecture.</exception>
@@ -71,6 +71,13 @@ public sealed class BaseModel : IDisposable
 
     /// <summary>The mapping closes once the last adapter and context of this model is disposed too.</summary>
     public void Dispose() => Native.Dispose();
+
+    private static string HashOf(IReadOnlyList<string> parts) =>
+        parts.Count == 1
+            ? Durable.Sha256(parts[0])
+            : Convert.ToHexStringLower(
+                SHA256.HashData([.. parts.SelectMany(part => Convert.FromHexString(Durable.Sha256(part)))])
+            );
 
     private static unsafe NativeTensor ToNative(GgufFile file, GgufTensor tensor) =>
         new(
