@@ -15,7 +15,7 @@ internal static class ExportVerb
         Argument<string?> source = new("run-or-adapter")
         {
             Description =
-                "A finished run folder or an adapter GGUF; without it the base alone is written in another type.",
+                "A finished run folder, an adapter GGUF or a folder that PEFT saved; without it the base alone is written in another type.",
             Arity = ArgumentArity.ZeroOrOne,
         };
         Option<string?> to = new("--to")
@@ -74,6 +74,7 @@ internal static class ExportVerb
             .WithExamples(
                 "slimming export runs/a --out a.gguf",
                 "slimming export runs/a --to merged --type q8_0 --out a-q8_0.gguf",
+                "slimming export my-peft-adapter --model base.gguf --out a.gguf",
                 "slimming export --model base.gguf --type f32 --out base-f32.gguf"
             );
     }
@@ -89,6 +90,10 @@ internal static class ExportVerb
         if (result.Verification?.Warning is { } warning)
         {
             context.Warn(warning);
+        }
+        if (result.NotCompared is { } reason)
+        {
+            context.Warn($"{result.Path}: not compared: {reason}");
         }
         if (json)
         {
@@ -196,5 +201,6 @@ internal static class ExportVerb
                 Used = GgmlTypes.Name(f.Used),
             }),
             result.Verification,
+            result.NotCompared,
         };
 }

@@ -12,7 +12,7 @@ public enum ExportKind
 /// <summary>What <c>export</c> was asked for. Null is "not given".</summary>
 public sealed record ExportRequest
 {
-    /// <summary>A run folder or an adapter file; null: the base alone.</summary>
+    /// <summary>A run folder, an adapter file or a PEFT folder; null: the base alone.</summary>
     public string? Source { get; init; }
     public ExportKind? To { get; init; }
 
@@ -43,7 +43,8 @@ public sealed record TypeFallback(string Tensor, long RowLength, GgmlType Wanted
 /// <param name="Converted">Tensors that only changed type.</param>
 /// <param name="Copied">Tensors copied byte for byte.</param>
 /// <param name="Fallbacks">Tensors that took another type.</param>
-/// <param name="Verification">The comparison with llama.cpp; null where llama.cpp does not read the format.</param>
+/// <param name="Verification">The comparison with llama.cpp; null where llama.cpp does not read the format or the native forward does not compute it.</param>
+/// <param name="NotCompared">Why a file was loaded in llama.cpp but not compared.</param>
 public sealed record ExportResult(
     string Path,
     ExportKind Kind,
@@ -53,5 +54,6 @@ public sealed record ExportResult(
     int Converted,
     int Copied,
     IReadOnlyList<TypeFallback> Fallbacks,
-    Verification? Verification
+    Verification? Verification,
+    string? NotCompared = null
 );

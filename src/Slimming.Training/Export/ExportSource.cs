@@ -2,13 +2,16 @@ using Slimming.Gguf;
 
 namespace Slimming.Training.Export;
 
-/// <summary>Where the weights come from, resolved from a run folder, an adapter file or a base alone.</summary>
+/// <summary>Where the weights come from, resolved from a run folder, an adapter file, a PEFT folder or a base alone.</summary>
 /// <param name="ModelPath">The base.</param>
-/// <param name="AdapterPath">A LoRA adapter of it.</param>
+/// <param name="AdapterPath">An adapter of it: a LoRA adapter file or a PEFT folder.</param>
 /// <param name="TrainedPath">The model of a full-parameter run.</param>
 /// <param name="BaseSha256">What the run says its base was.</param>
 internal sealed record ExportSource(string ModelPath, string? AdapterPath, string? TrainedPath, string? BaseSha256)
 {
+    /// <summary>The adapter is a folder that PEFT saved.</summary>
+    public bool IsPeft => AdapterPath != null && Directory.Exists(AdapterPath);
+
     public static ExportSource Resolve(ExportRequest request)
     {
         if (request.Source == null)
@@ -18,6 +21,10 @@ internal sealed record ExportSource(string ModelPath, string? AdapterPath, strin
         if (!Directory.Exists(request.Source))
         {
             return new ExportSource(RequireModel(request, "with an adapter file"), request.Source, null, null);
+        }
+        if (PeftAdapter.IsFolder(request.Source))
+        {
+            return new ExportSource(RequireModel(request, "with a PEFT folder"), request.Source, null, null);
         }
         var record = RunRecord.Read(request.Source);
         if (!File.Exists(Path.Combine(request.Source, RunFolder.DoneName)))

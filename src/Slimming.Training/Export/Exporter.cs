@@ -15,6 +15,7 @@ public sealed class Exporter : IDisposable
     private readonly Action<string> _progress;
     private readonly NativeRuntime _runtime;
     private readonly BaseModel _model;
+    private readonly PeftAdapter? _peft;
     private readonly NativeAdapter? _adapter;
     private readonly GgufFile? _trained;
 
@@ -31,9 +32,8 @@ public sealed class Exporter : IDisposable
         {
             _model = BaseModel.Open(_source.ModelPath, _runtime);
             CheckRunBase();
-            _adapter = _source.AdapterPath is { } path
-                ? AdapterFile.Read(path, _model, forTraining: false, scale: request.Scale ?? 1)
-                : null;
+            _peft = _source.IsPeft ? PeftAdapter.Read(_source.AdapterPath!, _model) : null;
+            _adapter = OpenAdapter();
             _trained = _source.TrainedPath is { } trained ? GgufFile.Open(trained) : null;
         }
         catch
@@ -69,7 +69,8 @@ public sealed class Exporter : IDisposable
 
     private ExportResult ToAdapter()
     {
-        var template = AdapterFile.Describe(_source.AdapterPath!).TemplateSha256;
+        // PEFT does not record a template: the base's stands.
+        var template = _peft == null ? AdapterFile.Describe(_source.AdapterPath!).TemplateSha256 : null;
         AdapterFile.Write(_request.Out, _model, _adapter!, _request.Force, template);
         return Finish(
             new ExportResult(
@@ -90,6 +91,7 @@ public sealed class Exporter : IDisposable
     private ExportResult ToMerged(CancellationToken token)
     {
         var weights = Weights();
+        var unknown = weights.Added.FirstOrDefault(a => !ModelConfig.KnowsBias(a.Name));
         var plans = TypePlan.For(_model.File, _type, weights);
         MergedFile.Write(
             _request.Out,
@@ -107,7 +109,7 @@ public sealed class Exporter : IDisposable
                 ExportKind.Merged,
                 new FileInfo(_request.Out).Length,
                 _source.ModelPath,
-                plans.Count(p => p.IsAdapted),
+                plans.Count(p => p.IsAdapted) + weights.Added.Count,
                 plans.Count(p => !p.IsAdapted && !p.IsCopied),
                 plans.Count(p => p.IsCopied),
                 [
@@ -120,9 +122,10 @@ public sealed class Exporter : IDisposable
                             p.Type
                         )),
                 ],
-                null
+                null,
+                unknown == null ? null : $"the native forward has no '{unknown.Name}'; llama.cpp loaded the file"
             ),
-            VerifyMerged
+            unknown == null ? VerifyMerged : LoadMerged
         );
     }
 
@@ -142,11 +145,34 @@ public sealed class Exporter : IDisposable
         );
     }
 
+    /// <summary>Null also for a PEFT adapter that can only be merged.</summary>
+    private NativeAdapter? OpenAdapter()
+    {
+        if (_peft?.ReasonToMerge is { } reason)
+        {
+            if (_kind != ExportKind.Merged)
+            {
+                throw new SlimmingException(ExitCode.Usage, $"{_source.AdapterPath}: {reason}; use --to merged");
+            }
+            return _request.Scale == null
+                ? null
+                : throw new SlimmingException(ExitCode.Usage, $"--scale: expected it with LoRA only: {reason}");
+        }
+        var scale = _request.Scale ?? 1;
+        return _peft != null ? _peft.ToNative(scale)
+            : _source.AdapterPath is { } path ? AdapterFile.Read(path, _model, forTraining: false, scale: scale)
+            : null;
+    }
+
     private IWeightSource Weights()
     {
         if (_adapter != null)
         {
             return new MergedWeights(_adapter);
+        }
+        if (_peft != null)
+        {
+            return new PeftWeights(_peft, _model.File);
         }
         if (_trained == null)
         {
@@ -158,20 +184,20 @@ public sealed class Exporter : IDisposable
     }
 
     /// <summary>A file that llama.cpp cannot load or that computes something else does not stay.</summary>
-    private ExportResult Finish(ExportResult result, Func<Verification> verify)
+    private ExportResult Finish(ExportResult result, Func<Verification?> verify)
     {
         try
         {
             _progress("comparing with llama.cpp");
             var verification = verify();
-            return verification.Failure == null
+            return verification?.Failure == null
                 ? result with
                 {
                     Verification = verification,
                 }
                 : throw new SlimmingException(
                     ExitCode.Failed,
-                    $"{result.Path}: {verification.Failure}; the file was removed"
+                    $"{result.Path}: {verification!.Failure}; the file was removed"
                 );
         }
         catch
@@ -201,6 +227,19 @@ public sealed class Exporter : IDisposable
         return Verification.Judge(noise, exported, null, precision, precision);
     }
 
+    /// <summary>llama.cpp refuses a file with a tensor that its architecture has no use for.</summary>
+    private Verification? LoadMerged()
+    {
+        using var merged = LlamaModel.Load(_request.Out);
+        var probe = new LogitProbe(merged.Vocab, _model.ContextLength, _request.CheckedPositions);
+        return probe.Llama(merged, null, _runtime.Info.Threads).TrueForAll(row => Array.TrueForAll(row, float.IsFinite))
+            ? null
+            : throw new SlimmingException(
+                ExitCode.Failed,
+                $"{_request.Out}: expected finite logits in llama.cpp, found others; the file was removed"
+            );
+    }
+
     private Verification VerifyMerged()
     {
         using var llamaBase = LlamaModel.Load(_source.ModelPath);
@@ -213,8 +252,10 @@ public sealed class Exporter : IDisposable
             probe.Native(_model.Native, null),
             probe.Llama(llamaBase, null, threads)
         );
-        var wanted = NativeWanted(probe);
         var stored = probe.Native(merged.Native, null);
+        // DoRA and (IA)3 exist natively only as merged.
+        var hasWanted = _peft == null || _adapter != null;
+        var wanted = hasWanted ? NativeWanted(probe) : stored;
         var served = probe.Llama(llamaMerged, null, threads);
         var precision = Precision(merged.File);
         // An f32 file must be the wanted function itself; a rounded one is judged against its own weights.
@@ -226,7 +267,7 @@ public sealed class Exporter : IDisposable
         return Verification.Judge(
             noise,
             exported,
-            Compare("stored against wanted, native", wanted, stored),
+            hasWanted ? Compare("stored against wanted, native", wanted, stored) : null,
             Precision(_model.File),
             precision
         );

@@ -43,6 +43,10 @@ internal static class MergedFile
             var source = plan.Source;
             writer.AddTensor(source.Name, plan.Type, source.Shape, plan.IsCopied ? source.ByteCount : null);
         }
+        foreach (var added in weights.Added)
+        {
+            writer.AddTensor(added.Name, GgmlType.F32, [added.Values.Length]);
+        }
         RequireSpace(path, writer.FileBytes);
         for (var i = 0; i < plans.Count; i++)
         {
@@ -56,6 +60,10 @@ internal static class MergedFile
                 Convert(writer, model, plans[i], weights);
             }
             progress(i + 1);
+        }
+        foreach (var added in weights.Added)
+        {
+            writer.Write(added.Name, MemoryMarshal.AsBytes<float>(added.Values));
         }
         writer.Complete();
     }

@@ -8,11 +8,11 @@ using Slimming.Training.Models;
 
 namespace Slimming.Training.Export;
 
-/// <summary>Writes a LoRA adapter as Hugging Face PEFT saves it: adapter_config.json and adapter_model.safetensors.</summary>
+/// <summary>Names and row order of Hugging Face PEFT, and a LoRA adapter written as PEFT saves it.</summary>
 internal static class PeftFolder
 {
-    private const string ConfigName = "adapter_config.json";
-    private const string TensorsName = "adapter_model.safetensors";
+    public const string ConfigName = "adapter_config.json";
+    public const string TensorsName = "adapter_model.safetensors";
 
     private static readonly Dictionary<string, string> Modules = new(StringComparer.Ordinal)
     {
@@ -24,6 +24,24 @@ internal static class PeftFolder
         ["ffn_up.weight"] = "mlp.up_proj",
         ["ffn_down.weight"] = "mlp.down_proj",
     };
+
+    /// <summary>self_attn.q_proj of attn_q.weight.</summary>
+    public static string ModuleOf(string linear) => Modules[linear];
+
+    /// <summary>attn_q.weight of self_attn.q_proj; null for another module.</summary>
+    public static string? LinearOf(string module) => Modules.FirstOrDefault(m => m.Value == module).Key;
+
+    /// <summary>Arch llama stores the rows of q and k interleaved within each head.</summary>
+    public static bool IsInterleaved(BaseModel model, string weight) =>
+        LoraModules.TargetOf(weight) is LoraTargets.AttnQ or LoraTargets.AttnK
+        && model.Parameters.RopeType == RopeType.Pairs;
+
+    /// <summary>GGUF row r of a head of d rows is row (r mod 2) d/2 + r div 2 there.</summary>
+    public static int HuggingFaceRow(int row, int head)
+    {
+        var inHead = row % head;
+        return row - inHead + inHead % 2 * (head / 2) + inHead / 2;
+    }
 
     public static void Write(string folder, BaseModel model, NativeAdapter adapter, bool overwrite)
     {
@@ -126,22 +144,19 @@ internal static class PeftFolder
         return (parts[1], parts[2], isA);
     }
 
-    /// <summary>Arch llama stores the rows of q and k interleaved: GGUF row r of a head is row (r mod 2) d/2 + r div 2 there.</summary>
     private static float[] InHuggingFaceOrder(BaseModel model, Trainable trainable, NativeAdapter adapter)
     {
         var values = adapter.ValuesOf(trainable).ToArray();
-        var (_, linear, isA) = Split(trainable.Name);
-        if (isA || linear is not ("attn_q.weight" or "attn_k.weight") || model.Parameters.RopeType != RopeType.Pairs)
+        var (_, _, isA) = Split(trainable.Name);
+        if (isA || !IsInterleaved(model, trainable.Name[..^LoraModules.SuffixB.Length]))
         {
             return values;
         }
         var rank = (int)trainable.Ne[0];
-        var head = model.Parameters.NEmbdHead;
         var ordered = new float[values.Length];
         for (var row = 0; row < trainable.Ne[1]; row++)
         {
-            var inHead = row % head;
-            var target = row - inHead + inHead % 2 * (head / 2) + inHead / 2;
+            var target = HuggingFaceRow(row, model.Parameters.NEmbdHead);
             values.AsSpan(row * rank, rank).CopyTo(ordered.AsSpan(target * rank, rank));
         }
         return ordered;

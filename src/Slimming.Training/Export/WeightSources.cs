@@ -3,11 +3,17 @@ using Slimming.Interop;
 
 namespace Slimming.Training.Export;
 
+/// <summary>A 1-D F32 tensor that the base does not have.</summary>
+internal sealed record AddedTensor(string Name, float[] Values);
+
 /// <summary>The weights that a merged file takes from somewhere else than its base's blocks.</summary>
 internal interface IWeightSource
 {
     /// <summary>False: the base's blocks hold this tensor already.</summary>
     bool Changes(string name);
+
+    /// <summary>Written after the base's own tensors.</summary>
+    IReadOnlyList<AddedTensor> Added => [];
 
     /// <summary>The tensor's new values in f32, row order as in the base.</summary>
     void Read(GgufTensor tensor, Span<float> values);

@@ -80,12 +80,36 @@ public static class ModelConfig
             AttnLogitSoftcap = architecture.HasSoftcaps ? keys.Positive("attn_logit_softcapping", 50) : 0,
             FinalLogitSoftcap = architecture.HasSoftcaps ? keys.Positive("final_logit_softcapping", 30) : 0,
         };
+        RefuseOtherBiases(file);
         CheckTensors(file, architecture, parameters);
         return parameters;
     }
 
     /// <summary>Tokens the model was trained for.</summary>
     public static int ContextLength(GgufFile file) => new Keys(file, Architecture.Of(file).Name).Size("context_length");
+
+    /// <summary>blk.N.attn_q.bias, of k and of v: the biases that the decoder adds in any architecture.</summary>
+    internal static bool KnowsBias(string name) =>
+        name.Split('.', 3) is ["blk", _, "attn_q.bias" or "attn_k.bias" or "attn_v.bias"];
+
+    /// <summary>A bias that is left out gives plausible but wrong logits.</summary>
+    private static void RefuseOtherBiases(GgufFile file)
+    {
+        var bias = file.Tensors.FirstOrDefault(t =>
+            t.Name.StartsWith("blk.", StringComparison.Ordinal)
+            && t.Name.EndsWith(".bias", StringComparison.Ordinal)
+            && !KnowsBias(t.Name)
+        );
+        if (bias != null)
+        {
+            throw new GgufException(
+                file.Path,
+                $"tensor '{bias.Name}'",
+                "no biases but those of attn_q, attn_k and attn_v",
+                "one that this decoder does not add"
+            );
+        }
+    }
 
     private static void RefuseNonModels(GgufFile file)
     {
