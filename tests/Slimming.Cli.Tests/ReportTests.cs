@@ -170,6 +170,59 @@ public sealed class ReportTests : IDisposable
     }
 
     [Fact]
+    public void DifferencesAndChangedItemsStandOnThePage()
+    {
+        // 6 stay right, 3 become wrong, 1 stays wrong; the question is hostile.
+        string[] folders =
+        [
+            .. new[] { "before", "after" }.Select(name =>
+                ScoredFolder.Write(
+                    Path.Combine(_folder, name),
+                    ScoredFolder.Settings(name, "piqa"),
+                    Enumerable
+                        .Range(0, 10)
+                        .Select(i =>
+                            ScoredFolder.Choice("piqa", i, i < (name == "before" ? 9 : 6)) with
+                            {
+                                Contexts = [$"{s_hostile[0]} {i}"],
+                            }
+                        )
+                )
+            ),
+        ];
+        Run([.. folders, "--out", Out]).Code.ShouldBe(ExitCode.Done);
+        var html = File.ReadAllText(Out);
+        html.ShouldContain("Differences from before");
+        html.ShouldContain("piqa: 3 right to wrong, 0 wrong to right, 6 stayed right, 1 stayed wrong");
+        html.ShouldContain("-0.300 [");
+        html.ShouldContain("undecided");
+        html.ShouldContain("item 6, right to wrong");
+        html.ShouldNotContain("item 5, right to wrong");
+        html.ShouldContain("&lt;script&gt;alert(1)&lt;/script&gt; 6");
+        html.ShouldNotContain(s_hostile[0]);
+    }
+
+    [Fact]
+    public void RunsThatAreNoPairAreSaidToBeNone()
+    {
+        var before = ScoredFolder.Write(
+            Path.Combine(_folder, "before"),
+            ScoredFolder.Settings("before", "piqa"),
+            [ScoredFolder.Choice("piqa", 0, true)]
+        );
+        var settings = ScoredFolder.Settings("after", "piqa");
+        settings["cache_type"] = "f16";
+        var after = ScoredFolder.Write(
+            Path.Combine(_folder, "after"),
+            settings,
+            [ScoredFolder.Choice("piqa", 0, true)]
+        );
+        Run(before, after, "--out", Out).Code.ShouldBe(ExitCode.Done);
+        File.ReadAllText(Out).ShouldContain("Not compared: ");
+        File.ReadAllText(Out).ShouldContain("cache_type differs: f32 there, f16 here");
+    }
+
+    [Fact]
     public void UnfinishedScoresAreLeftOutAndSaid()
     {
         var (code, _, error) = Run(WriteTraining(done: false), WriteResults("base", 0.3, done: false), "--out", Out);

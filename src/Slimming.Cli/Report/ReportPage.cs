@@ -27,6 +27,7 @@ internal sealed class ReportPage
         page.Head();
         page.Title(sources);
         page.Scores(sources.Scores);
+        new ReportComparison(page._html).Write(sources.Scores);
         for (var i = 0; i < sources.Training.Count; i++)
         {
             page.Training(sources.Training[i], sources.Training.Take(i).Count(HasCurve));
@@ -39,10 +40,10 @@ internal sealed class ReportPage
 
     private static bool HasCurve(TrainCurve run) => run.Points.Count > 0;
 
-    private static string Text(string? text) => WebUtility.HtmlEncode(text ?? "");
+    internal static string Text(string? text) => WebUtility.HtmlEncode(text ?? "");
 
     /// <summary>A name with underscores, which may break after each of them.</summary>
-    private static string Name(string name) => Text(name).Replace("_", "_<wbr>", StringComparison.Ordinal);
+    internal static string Name(string name) => Text(name).Replace("_", "_<wbr>", StringComparison.Ordinal);
 
     private static string Number(double value) => value.ToString("0.0000", CultureInfo.InvariantCulture);
 

@@ -1,0 +1,156 @@
+using System.Globalization;
+using System.Text;
+using Slimming.Evaluation.Comparing;
+using Slimming.Evaluation.Statistics;
+using Slimming.Gguf;
+
+namespace Slimming.Cli.Report;
+
+/// <summary>The part of the page that compares every scored run with the first: differences as a forest plot, items that changed.</summary>
+/// <remarks>Drawn with boxes placed by per cent, so that it fits any width, follows light and dark, and needs no script.</remarks>
+internal sealed class ReportComparison(StringBuilder html)
+{
+    /// <summary>Changed items shown of each task and kind; <c>compare --json</c> has all.</summary>
+    private const int ShownItems = 30;
+
+    private readonly ComparisonOptions _options = new();
+
+    public void Write(IReadOnlyList<ScoredRun> runs)
+    {
+        if (runs.Count < 2)
+        {
+            return;
+        }
+        var start = runs[0];
+        html.Append($"<section>\n<h2>Differences from {ReportPage.Text(start.Label)}</h2>\n");
+        foreach (var run in runs.Skip(1))
+        {
+            html.Append($"<h3>{ReportPage.Text(run.Label)}</h3>\n");
+            try
+            {
+                var found = RunComparer.Compare(start.Folder, [run.Folder], _options).Runs[0];
+                Forest(found);
+                Transitions(found);
+            }
+            catch (SlimmingException error) when (error.Code == ExitCode.Usage)
+            {
+                html.Append($"<p class=\"note\">Not compared: {ReportPage.Text(error.Message)}</p>\n");
+            }
+        }
+        html.Append(
+            FormattableString.Invariant(
+                $"<p class=\"muted\">Dot: tuned minus base; bar: 95 % interval by paired bootstrap (BCa), or Student's t; grey band: a margin of &plusmn;{_options.Margin} within which a difference counts as none. p after Holm over the tasks of a run; equivalent: two one-sided tests against the margin. Perplexities: difference of the logarithm, less is better.</p>\n</section>\n"
+            )
+        );
+    }
+
+    private void Forest(RunComparison run)
+    {
+        foreach (
+            var unit in run.Tasks.Select(task => (task.Task, Metric: task.Primary)).GroupBy(row => row.Metric.Unit)
+        )
+        {
+            var widest = unit.Max(row => Math.Max(Math.Abs(Bar(row.Metric).Low), Math.Abs(Bar(row.Metric).High)));
+            var scale = 1.05 * Math.Max(widest, _options.Margin);
+            html.Append(
+                $"<table class=\"forest\"><thead><tr><th>task</th><th class=\"plot\">difference, {ReportPage.Text(unit.Key)}"
+                    + "</th><th class=\"n\">verdict</th></tr></thead>\n<tbody>\n"
+            );
+            foreach (var (task, metric) in unit)
+            {
+                Row(task, metric, scale);
+            }
+            html.Append("</tbody></table>\n");
+        }
+    }
+
+    private void Row(string task, MetricComparison metric, double scale)
+    {
+        var bar = Bar(metric);
+        var p = metric.PHolm is { } holm ? $"p {(holm < 0.0001 ? "&lt; 0.0001" : Number(holm))}" : "";
+        html.Append(
+            $"""
+            <tr><td>{ReportPage.Name(task)}<span class="under">{ReportPage.Name(
+                metric.Metric
+            )}, n = {metric.N}</span></td>
+            <td class="plot"><div class="track"><i class="margin" style="{Span(
+                -_options.Margin,
+                _options.Margin,
+                scale
+            )}"></i><i class="zero"></i><i class="bar" style="{Span(
+                bar.Low,
+                bar.High,
+                scale
+            )}"></i><i class="dot" style="left:{Percent(metric.Difference, scale)}"></i></div>
+            <span class="under">{Signed(metric.Difference)} [{Signed(bar.Low)}, {Signed(bar.High)}]</span></td>
+            <td class="n">{metric.Verdict}<span class="under">{p}</span></td></tr>
+
+            """
+        );
+    }
+
+    private void Transitions(RunComparison run)
+    {
+        foreach (var task in run.Tasks)
+        {
+            if (task.Transitions is not { Items.Count: > 0 } moves)
+            {
+                continue;
+            }
+            html.Append(
+                $"<details><summary>{ReportPage.Text(task.Task)}: {moves.RightWrong} right to wrong, {moves.WrongRight} wrong to "
+                    + $"right, {moves.RightRight} stayed right, {moves.WrongWrong} stayed wrong</summary>\n"
+            );
+            foreach (var kind in moves.Items.GroupBy(item => item.Kind))
+            {
+                foreach (var item in kind.Take(ShownItems))
+                {
+                    Item(item);
+                }
+                if (kind.Count() > ShownItems)
+                {
+                    html.Append(
+                        $"<p class=\"muted\">{kind.Count() - ShownItems} more {kind.Key.Replace('_', ' ')}; slimming compare --json has all.</p>\n"
+                    );
+                }
+            }
+            html.Append("</details>\n");
+        }
+    }
+
+    private void Item(Transition item)
+    {
+        html.Append($"<div class=\"sample\">\n<h3>item {item.Doc}, {item.Kind.Replace('_', ' ')}</h3>\n");
+        foreach (
+            var (who, text) in new[]
+            {
+                ("asked", item.Question),
+                ("expected", item.Expected),
+                ("base", item.BaseAnswer),
+                ("tuned", item.TunedAnswer),
+            }
+        )
+        {
+            if (text is not null)
+            {
+                html.Append($"<div class=\"who\">{who}</div><pre>{ReportPage.Text(text)}</pre>\n");
+            }
+        }
+        html.Append("</div>\n");
+    }
+
+    /// <summary>Without an interval the bar is the dot's own place.</summary>
+    private static Interval Bar(MetricComparison metric) =>
+        metric.Bootstrap ?? metric.Interval ?? new Interval(metric.Difference, metric.Difference);
+
+    private static string Span(double low, double high, double scale) =>
+        $"left:{Percent(low, scale)};right:{Percent(-high, scale)}";
+
+    /// <summary>Place of a value between -scale (0 %) and scale (100 %).</summary>
+    private static string Percent(double value, double scale) =>
+        (50 + (50 * value / scale)).ToString("0.##", CultureInfo.InvariantCulture) + "%";
+
+    private static string Number(double value) => value.ToString("0.0000", CultureInfo.InvariantCulture);
+
+    private static string Signed(double value) => value.ToString("+0.000;-0.000;0.000", CultureInfo.InvariantCulture);
+}
