@@ -4,6 +4,7 @@ var target = Argument("target", "Default");
 #load "scripts/cake/tools.cake"
 #load "scripts/cake/tally.cake"
 #load "scripts/cake/build.cake"
+#load "scripts/cake/pack.cake"
 #load "scripts/cake/test.cake"
 #load "scripts/cake/format.cake"
 #load "scripts/cake/demo.cake"

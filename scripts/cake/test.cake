@@ -59,7 +59,7 @@ Task("ManagedTest")
 Task("ManagedTestAll")
     .Description("The C# tests with the slow ones.")
     .IsDependentOn("TestPrerequisites")
-    .IsDependentOn("Build")
+    .IsDependentOn("Pack")
     .Does(() => RunManaged(null));
 
 Task("Test")

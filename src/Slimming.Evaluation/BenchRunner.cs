@@ -32,6 +32,9 @@ public sealed record BenchOptions
 
     /// <summary>Chat template of the model; null for raw prompts.</summary>
     public ChatFormatter? Chat { get; init; }
+
+    /// <summary>Source of the template behind <see cref="Chat"/>: part of what a score depends on.</summary>
+    public string? ChatSource { get; init; }
 }
 
 /// <summary>How far a task is.</summary>

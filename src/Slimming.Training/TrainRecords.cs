@@ -87,15 +87,15 @@ public sealed record TrainResult(
     string Output
 );
 
-/// <summary>Where a run reports to: a terminal, a test, a window.</summary>
+/// <summary>Where a run reports to: a terminal, a test, a window. Implement what you want to hear.</summary>
 public interface ITrainSink
 {
     /// <summary>A line worth reading before step 1, e.g. the counts of the data.</summary>
-    void Note(string text);
-    void Warning(string text);
-    void Started(TrainStarted started);
-    void Stepped(StepRow row);
-    void Evaluated(EvalRow row);
-    void CheckpointWritten(string path);
-    void Finished(TrainResult result);
+    void Note(string text) { }
+    void Warning(string text) { }
+    void Started(TrainStarted started) { }
+    void Stepped(StepRow row) { }
+    void Evaluated(EvalRow row) { }
+    void CheckpointWritten(string path) { }
+    void Finished(TrainResult result) { }
 }

@@ -7,12 +7,15 @@ namespace Slimming.Training;
 /// <summary>Runs one training from resolved options to a finished run folder.</summary>
 public static class Trainer
 {
+    /// <param name="options">What to train; checked before any file is opened.</param>
+    /// <param name="sink">Told what happens as it happens; null for nobody.</param>
+    /// <param name="token">Ends the run after the step at hand.</param>
     /// <exception cref="SlimmingException">What cannot be done, with its exit code.</exception>
     /// <exception cref="OperationCanceledException">Cancelled after a whole step; a checkpoint is written.</exception>
-    public static TrainResult Run(TrainOptions options, ITrainSink sink, CancellationToken token)
+    public static TrainResult Run(TrainOptions options, ITrainSink? sink = null, CancellationToken token = default)
     {
-        ArgumentNullException.ThrowIfNull(options);
-        ArgumentNullException.ThrowIfNull(sink);
+        TrainOptionsCheck.Check(options);
+        sink ??= new SilentSink();
         using var folder = RunFolder.Claim(options);
         var begun = folder.Resuming ? RunRecord.Read(folder.Path) : null;
         using var setup = TrainSetup.Open(options, begun?.TemplateDate, sink);
@@ -36,11 +39,10 @@ public static class Trainer
     }
 
     /// <summary>What <see cref="Run"/> would do, without doing it or writing anything.</summary>
-    public static TrainSummary Plan(TrainOptions options, ITrainSink sink)
+    public static TrainSummary Plan(TrainOptions options, ITrainSink? sink = null)
     {
-        ArgumentNullException.ThrowIfNull(options);
-        ArgumentNullException.ThrowIfNull(sink);
-        using var setup = TrainSetup.Open(options, null, sink);
+        TrainOptionsCheck.Check(options);
+        using var setup = TrainSetup.Open(options, null, sink ?? new SilentSink());
         return setup.Summary;
     }
 
@@ -119,6 +121,8 @@ public static class Trainer
         sink.Note(state is null ? "no checkpoint yet: starting at step 0" : $"resuming at step {state.Step}");
         return state;
     }
+
+    private sealed class SilentSink : ITrainSink;
 
     private static void WriteOutput(string path, TrainSetup setup)
     {

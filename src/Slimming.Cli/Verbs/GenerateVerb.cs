@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Diagnostics;
-using Slimming.Cli.Bench;
 using Slimming.Cli.CommandLine;
 using Slimming.Evaluation.Engine;
 using Slimming.Gguf;

@@ -54,6 +54,9 @@ public sealed class LlamaEngine : IScoringEngine
 
     public int MaxLength => _model.ContextLength;
 
+    /// <summary>What it was opened with.</summary>
+    public LlamaEngineOptions Options => _options;
+
     /// <summary>The model behind the engine, for its chat template and vocabulary.</summary>
     public LlamaModel Model => _model;
 

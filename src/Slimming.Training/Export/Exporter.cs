@@ -45,12 +45,17 @@ public sealed class Exporter : IDisposable
 
     /// <summary>Runs one export from start to end.</summary>
     /// <param name="request">What is wanted.</param>
-    /// <param name="progress">Receives short lines.</param>
+    /// <param name="progress">Receives short lines; null for nobody.</param>
     /// <param name="token">Stops between tensors; nothing stays of the file.</param>
     /// <exception cref="SlimmingException">Wrong input (2), refused (3), or the file came out wrong and was removed (1).</exception>
-    public static ExportResult Run(ExportRequest request, Action<string> progress, CancellationToken token = default)
+    public static ExportResult Run(
+        ExportRequest request,
+        Action<string>? progress = null,
+        CancellationToken token = default
+    )
     {
-        using var exporter = new Exporter(request, progress);
+        ArgumentNullException.ThrowIfNull(request);
+        using var exporter = new Exporter(request, progress ?? (static _ => { }));
         return exporter._kind switch
         {
             ExportKind.Adapter => exporter.ToAdapter(),

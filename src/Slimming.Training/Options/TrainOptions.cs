@@ -27,15 +27,26 @@ public sealed record TrainOptions
     public IReadOnlyList<string> Targets { get; init; } = TargetNames;
     public string? InitAdapter { get; init; }
 
-    /// <summary>Null when <see cref="Steps"/> is given.</summary>
-    public double? Epochs { get; init; } = 1;
+    /// <summary>Null when <see cref="Steps"/> is given; 1 when neither is.</summary>
+    public double? Epochs
+    {
+        get => Steps is null ? field ?? 1 : null;
+        init;
+    }
     public int? Steps { get; init; }
     public int BatchSize { get; init; } = 4;
     public int Accumulation { get; init; } = 1;
     public int MaxLength { get; init; } = 1024;
     public string Overlong { get; init; } = "truncate";
     public bool Packing { get; init; }
-    public double LearningRate { get; init; } = 2e-4;
+
+    /// <summary>Peak. When not set: 2e-4, with method full 2e-5.</summary>
+    public double LearningRate
+    {
+        get => _learningRate ?? (IsFull ? 2e-5 : 2e-4);
+        init => _learningRate = value;
+    }
+    private readonly double? _learningRate;
     public string Schedule { get; init; } = "linear";
     public int WarmupSteps { get; init; }
     public double WeightDecay { get; init; }

@@ -67,7 +67,8 @@ public static class TrainOptionsReader
         return options;
     }
 
-    private static void RefuseConflicts(TrainOptions options)
+    /// <exception cref="SlimmingException">Exit code 2: options that contradict each other.</exception>
+    internal static void RefuseConflicts(TrainOptions options)
     {
         var given = options.Given;
         if (given.Contains("steps") && given.Contains("epochs"))

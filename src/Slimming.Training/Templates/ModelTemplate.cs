@@ -1,16 +1,17 @@
 using Slimming.Gguf;
 using Slimming.LlamaCpp;
 using Slimming.Training.Data;
-using Slimming.Training.Templates;
 
-namespace Slimming.Cli.Bench;
+namespace Slimming.Training.Templates;
 
 /// <summary>The chat template that a model file carries.</summary>
-internal static class ModelTemplate
+public static class ModelTemplate
 {
+    /// <summary>For today; dispose it after use.</summary>
     /// <exception cref="SlimmingException">The file has none.</exception>
     public static ChatTemplate Open(LlamaModel model)
     {
+        ArgumentNullException.ThrowIfNull(model);
         var source =
             model.ChatTemplate
             ?? throw new SlimmingException(

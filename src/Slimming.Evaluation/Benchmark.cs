@@ -1,0 +1,108 @@
+using System.Globalization;
+using System.Reflection;
+using System.Runtime.InteropServices;
+using Slimming.Evaluation.Engine;
+using Slimming.Evaluation.Scoring;
+using Slimming.Gguf;
+using Slimming.LlamaCpp;
+using Slimming.Results;
+
+namespace Slimming.Evaluation;
+
+/// <summary>The scores of a run and where they lie.</summary>
+/// <param name="Folder">The finished <c>run=&lt;id&gt;</c> folder: items, summary, settings.</param>
+/// <param name="Summary">One row a metric.</param>
+public sealed record BenchResult(string Folder, IReadOnlyList<MetricRow> Summary);
+
+/// <summary>Scores a model on tasks into a results folder, as <c>slimming bench</c> does.</summary>
+public static class Benchmark
+{
+    /// <param name="engine">The opened model, with its adapter if it has one.</param>
+    /// <param name="options">Tasks, their data, and how many items of them.</param>
+    /// <param name="outFolder">Where results go; an unfinished run with equal settings goes on.</param>
+    /// <param name="force">Replace a finished run that is there.</param>
+    /// <param name="progress">Told after each group of items.</param>
+    /// <param name="token">Stops between items; what is finished stays.</param>
+    /// <exception cref="SlimmingException">Wrong tasks or data (2), or no finite score (1).</exception>
+    /// <exception cref="ResultsException">The folder holds other results and <paramref name="force"/> is not set.</exception>
+    public static BenchResult Run(
+        LlamaEngine engine,
+        BenchOptions options,
+        string outFolder,
+        bool force = false,
+        IProgress<BenchProgress>? progress = null,
+        CancellationToken token = default
+    )
+    {
+        var (runner, info) = Prepare(engine, options);
+        using var store = ResultsStore.OpenForWriting(outFolder, info, force);
+        return new BenchResult(store.Folder, runner.Run(store, progress, token));
+    }
+
+    private static (BenchRunner Runner, RunInfo Info) Prepare(LlamaEngine engine, BenchOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(engine);
+        ArgumentNullException.ThrowIfNull(options);
+        RefuseFamilies(options);
+        if (options.Chat is null != options.ChatSource is null)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                "Chat and ChatSource go together: without the template's source two runs cannot be told apart"
+            );
+        }
+        var text =
+            typeof(Benchmark).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion
+            ?? "";
+        var (version, commit) = text.Split('+', 2) is [var first, var second] ? (first, second) : (text, "");
+        var run = engine.Options;
+        var threads = run.Threads > 0 ? run.Threads : Environment.ProcessorCount;
+        RunInfo info = new()
+        {
+            Label = Path.GetFileName(run.Adapter ?? run.Model),
+            Settings = BenchSettings.Of(run, options, engine.Name, options.ChatSource),
+            Environment = new SortedDictionary<string, string>(StringComparer.Ordinal)
+            {
+                ["version"] = version,
+                ["commit"] = commit,
+                ["machine"] = MachineName(),
+                ["threads"] = threads.ToString(CultureInfo.InvariantCulture),
+                ["cpu_features"] = LlamaRuntime.SystemInfo,
+                ["model"] = run.Model,
+                ["adapter"] = run.Adapter ?? "",
+                ["data_dir"] = options.DataDir,
+            },
+        };
+        BenchRunner runner = new(engine, options, new ResultOrigin(engine.Name, MachineName(), commit));
+        runner.Prepare();
+        return (runner, info);
+    }
+
+    /// <exception cref="SlimmingException">A task that stands for several.</exception>
+    public static void RefuseFamilies(BenchOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        if (options.Tasks.FirstOrDefault(task => task.Variants.Count > 0) is { } family)
+        {
+            var member = family.Name.Replace("*", family.Variants[0], StringComparison.Ordinal);
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"--tasks {family.Name}: name one of its members, e.g. {member}"
+            );
+        }
+    }
+
+    /// <summary>Processor and number of cores: what a speed or a last-digit difference depends on.</summary>
+    private static string MachineName()
+    {
+        const string key = "model name";
+        const string path = "/proc/cpuinfo";
+        var line = File.Exists(path)
+            ? File.ReadLines(path).FirstOrDefault(text => text.StartsWith(key, StringComparison.Ordinal))
+            : null;
+        var name = line is null
+            ? RuntimeInformation.ProcessArchitecture.ToString()
+            : line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim();
+        return $"{name}, {Environment.ProcessorCount} cores";
+    }
+}
