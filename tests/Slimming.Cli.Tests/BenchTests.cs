@@ -48,7 +48,7 @@ public sealed class BenchTests : IDisposable
         second.RootElement.TryGetProperty("key", out _).ShouldBeFalse();
 
         var csv = Cli.Run(["results", At("r"), "--format", "csv"]).Output;
-        csv.ShouldStartWith("task,task_version,doc,item_hash,prompt_hash,n_ctx");
+        csv.ShouldStartWith("task,task_version,doc,item_hash,prompt_hash,cluster,n_ctx");
         Cli.Run(["results", At("r")]).Output.ShouldContain("letters");
         Cli.Run(["results", At("r"), "--task", "other"]).Code.ShouldBe(ExitCode.Usage);
     }
