@@ -29,6 +29,11 @@ internal static class ExportVerb
                 "Type of the merged file's 2-D weights; same (the default) keeps each tensor's own. 1-D tensors keep theirs.",
         };
         type.AcceptOnlyFromAmong([.. TypePlan.Names]);
+        Option<string[]> tensorTypes = new("--tensor-type")
+        {
+            Description =
+                "PATTERN=TYPE: another type for the 2-D weights whose names the regular expression finds; repeatable, the last match counts.",
+        };
         Option<double?> scale = new("--scale") { Description = "Factor on the adapter's contribution; default 1." };
         Option<string?> model = new("--model") { Description = "The base GGUF; a run folder knows its own." };
         Option<string> output = new("--out") { Description = "The file (peft: folder) to make.", Required = true };
@@ -43,6 +48,7 @@ internal static class ExportVerb
             source,
             to,
             type,
+            tensorTypes,
             scale,
             model,
             output,
@@ -61,6 +67,7 @@ internal static class ExportVerb
                                 ? Enum.Parse<ExportKind>(name, ignoreCase: true)
                                 : null,
                             Type = parsed.GetValue(type),
+                            TensorTypes = parsed.GetValue(tensorTypes) ?? [],
                             Scale = parsed.GetValue(scale),
                             Model = parsed.GetValue(model),
                             Out = parsed.GetRequiredValue(output),
@@ -74,6 +81,7 @@ internal static class ExportVerb
             .WithExamples(
                 "slimming export runs/a --out a.gguf",
                 "slimming export runs/a --to merged --type q8_0 --out a-q8_0.gguf",
+                "slimming export --model base.gguf --type q4_k --tensor-type attn_v=q8_0 --out base-mixed.gguf",
                 "slimming export my-peft-adapter --model base.gguf --out a.gguf",
                 "slimming export --model base.gguf --type f32 --out base-f32.gguf"
             );
@@ -145,6 +153,12 @@ internal static class ExportVerb
                 ? $"tensors: {result.Adapted} merged, {result.Converted} converted, {result.Copied} copied byte for byte"
                 : $"adapted weights: {result.Adapted}"
         );
+        if (result.Types.Count > 0)
+        {
+            context.Output.WriteLine(
+                $"types: {string.Join(", ", result.Types.Select(t => $"{t.Tensors} {GgmlTypes.Name(t.Type)}"))}"
+            );
+        }
         if (result.Verification is not { } verification)
         {
             return;
@@ -193,6 +207,7 @@ internal static class ExportVerb
             result.Adapted,
             result.Converted,
             result.Copied,
+            Types = result.Types.Select(t => new { Type = GgmlTypes.Name(t.Type), t.Tensors }),
             Fallbacks = result.Fallbacks.Select(f => new
             {
                 f.Tensor,

@@ -18,6 +18,9 @@ public sealed record ExportRequest
 
     /// <summary>One of <see cref="TypePlan.Names"/>.</summary>
     public string? Type { get; init; }
+
+    /// <summary>PATTERN=TYPE each, see <see cref="TypeOverride"/>.</summary>
+    public IReadOnlyList<string> TensorTypes { get; init; } = [];
     public double? Scale { get; init; }
 
     /// <summary>The base; a run folder knows its own.</summary>
@@ -34,6 +37,10 @@ public sealed record ExportRequest
 
 /// <summary>A tensor whose rows the wanted type cannot divide.</summary>
 public sealed record TypeFallback(string Tensor, long RowLength, GgmlType Wanted, GgmlType Used);
+
+/// <param name="Type">As tensors of a merged file are stored.</param>
+/// <param name="Tensors">How many are.</param>
+public sealed record TypeCount(GgmlType Type, int Tensors);
 
 /// <param name="Path">The file made.</param>
 /// <param name="Kind">What it is.</param>
@@ -56,4 +63,8 @@ public sealed record ExportResult(
     IReadOnlyList<TypeFallback> Fallbacks,
     Verification? Verification,
     string? NotCompared = null
-);
+)
+{
+    /// <summary>Types of a merged file's tensors, the most frequent first.</summary>
+    public IReadOnlyList<TypeCount> Types { get; init; } = [];
+}

@@ -59,6 +59,10 @@ internal sealed record ExportSource(string ModelPath, string? AdapterPath, strin
         {
             throw Usage("--type", "it with --to merged only", $"--to {kind.ToString().ToLowerInvariant()}");
         }
+        if (kind != ExportKind.Merged && request.TensorTypes.Count > 0)
+        {
+            throw Usage("--tensor-type", "it with --to merged only", $"--to {kind.ToString().ToLowerInvariant()}");
+        }
         if (request.Scale is { } scale && AdapterPath == null)
         {
             throw Usage("--scale", "an adapter to scale", $"{scale} without one");

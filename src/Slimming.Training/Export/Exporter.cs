@@ -12,6 +12,7 @@ public sealed class Exporter : IDisposable
     private readonly ExportSource _source;
     private readonly ExportKind _kind;
     private readonly GgmlType? _type;
+    private readonly List<TypeOverride> _overrides;
     private readonly Action<string> _progress;
     private readonly NativeRuntime _runtime;
     private readonly BaseModel _model;
@@ -26,6 +27,7 @@ public sealed class Exporter : IDisposable
         _source = ExportSource.Resolve(request);
         _kind = _source.KindFor(request);
         _type = TypePlan.Parse(request.Type ?? "same");
+        _overrides = [.. request.TensorTypes.Select(TypeOverride.Parse)];
         CheckOut();
         _runtime = NativeRuntime.Create(request.Threads);
         try
@@ -97,7 +99,7 @@ public sealed class Exporter : IDisposable
     {
         var weights = Weights();
         var unknown = weights.Added.FirstOrDefault(a => !ModelConfig.KnowsBias(a.Name));
-        var plans = TypePlan.For(_model.File, _type, weights);
+        var plans = TypePlan.For(_model.File, _type, weights, _overrides);
         MergedFile.Write(
             _request.Out,
             _model.File,
@@ -129,7 +131,17 @@ public sealed class Exporter : IDisposable
                 ],
                 null,
                 unknown == null ? null : $"the native forward has no '{unknown.Name}'; llama.cpp loaded the file"
-            ),
+            )
+            {
+                Types =
+                [
+                    .. plans
+                        .CountBy(p => p.Type)
+                        .OrderByDescending(c => c.Value)
+                        .ThenBy(c => c.Key)
+                        .Select(c => new TypeCount(c.Key, c.Value)),
+                ],
+            },
             unknown == null ? VerifyMerged : LoadMerged
         );
     }

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Slimming.Gguf;
 using Slimming.LlamaCpp;
 
@@ -12,6 +13,43 @@ public sealed record TensorPlan(GgufTensor Source, GgmlType Type, GgmlType? Fell
 {
     /// <summary>The base's bytes are the new file's.</summary>
     public bool IsCopied => !IsAdapted && Type == Source.Type;
+}
+
+/// <summary>A type for the tensors whose names a pattern finds.</summary>
+/// <param name="Pattern">Regular expression, found anywhere in the name.</param>
+/// <param name="Type">Null keeps the tensor's own.</param>
+public sealed record TypeOverride(string Pattern, GgmlType? Type)
+{
+    private static readonly TimeSpan PatternLimit = TimeSpan.FromSeconds(1);
+
+    /// <summary>PATTERN=TYPE; the last '=' separates them.</summary>
+    /// <exception cref="SlimmingException">No such form, type or pattern.</exception>
+    public static TypeOverride Parse(string text)
+    {
+        var at = text.LastIndexOf('=');
+        if (at < 1)
+        {
+            throw Wrong("PATTERN=TYPE, such as attn_v=q8_0", $"'{text}'");
+        }
+        var found = new TypeOverride(text[..at], TypePlan.Parse(text[(at + 1)..], "--tensor-type"));
+        found.Matches("");
+        return found;
+    }
+
+    public bool Matches(string tensor)
+    {
+        try
+        {
+            return Regex.IsMatch(tensor, Pattern, RegexOptions.CultureInvariant, PatternLimit);
+        }
+        catch (Exception e) when (e is ArgumentException or RegexMatchTimeoutException)
+        {
+            throw Wrong("a regular expression", $"'{Pattern}': {e.Message}");
+        }
+    }
+
+    internal static SlimmingException Wrong(string expected, string found) =>
+        new(ExitCode.Usage, $"--tensor-type: expected {expected}, found {found}");
 }
 
 /// <summary>Chooses the type of each tensor of a merged file.</summary>
@@ -34,7 +72,7 @@ public static class TypePlan
     public static IReadOnlyList<string> Names { get; } = ["same", .. Known.Select(k => GgmlTypes.Name(k.Type))];
 
     /// <summary>Null for "same".</summary>
-    public static GgmlType? Parse(string name)
+    public static GgmlType? Parse(string name, string option = "--type")
     {
         if (name == "same")
         {
@@ -44,16 +82,41 @@ public static class TypePlan
             ? type
             : throw new SlimmingException(
                 ExitCode.Usage,
-                $"--type: expected one of {string.Join(", ", Names)}, found '{name}'"
+                $"{option}: expected one of {string.Join(", ", Names)}, found '{name}'"
             );
     }
 
     /// <summary>Value of general.file_type.</summary>
     public static uint FileType(GgmlType type) => Known.First(k => k.Type == type).FileType;
 
-    /// <summary>2-D weights take <paramref name="type"/>; 1-D tensors keep theirs. Null keeps every type.</summary>
-    internal static IReadOnlyList<TensorPlan> For(GgufFile model, GgmlType? type, IWeightSource weights) =>
-        [.. model.Tensors.Select(tensor => Plan(tensor, type, weights.Changes(tensor.Name)))];
+    /// <summary>
+    /// 2-D weights take <paramref name="type"/>; 1-D tensors keep theirs. Null keeps every type. Of the overrides that
+    /// match a tensor the last counts; each must match a 2-D weight.
+    /// </summary>
+    internal static IReadOnlyList<TensorPlan> For(
+        GgufFile model,
+        GgmlType? type,
+        IWeightSource weights,
+        IReadOnlyList<TypeOverride>? overrides = null
+    )
+    {
+        overrides ??= [];
+        foreach (var rule in overrides)
+        {
+            if (!model.Tensors.Any(t => t.Shape.Count >= 2 && rule.Matches(t.Name)))
+            {
+                throw TypeOverride.Wrong($"a pattern that finds a 2-D weight of {model.Path}", $"'{rule.Pattern}'");
+            }
+        }
+        return
+        [
+            .. model.Tensors.Select(tensor =>
+            {
+                var rule = tensor.Shape.Count >= 2 ? overrides.LastOrDefault(o => o.Matches(tensor.Name)) : null;
+                return Plan(tensor, rule == null ? type : rule.Type, weights.Changes(tensor.Name));
+            }),
+        ];
+    }
 
     private static TensorPlan Plan(GgufTensor tensor, GgmlType? type, bool isAdapted)
     {

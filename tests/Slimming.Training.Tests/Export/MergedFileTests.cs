@@ -205,4 +205,51 @@ public sealed class MergedFileTests : IDisposable
         Should
             .Throw<SlimmingException>(() => TypePlan.Parse("q2_k"))
             .Message.ShouldContain("same, f32, f16, bf16, q8_0, q4_0, q4_1, q5_k, q4_k, q6_k");
+
+    [Fact]
+    public void Overrides_choose_types_by_pattern_and_the_last_match_counts()
+    {
+        using var model = BaseModel.Open(new TinyGguf().Write(), _runtime);
+        TypeOverride[] overrides = [.. new[] { "attn_[qkv]=q8_0", @"blk\.1\.attn_v=same" }.Select(TypeOverride.Parse)];
+        var plans = TypePlan.For(model.File, GgmlType.Q4_0, new UnchangedWeights(), overrides);
+        GgmlType TypeOf(string name) => plans.Single(p => p.Source.Name == name).Type;
+        TypeOf("blk.0.attn_v.weight").ShouldBe(GgmlType.Q8_0);
+        TypeOf("blk.1.attn_k.weight").ShouldBe(GgmlType.Q8_0);
+        TypeOf("blk.1.attn_v.weight").ShouldBe(GgmlType.F32);
+        TypeOf("blk.0.ffn_up.weight").ShouldBe(GgmlType.Q4_0);
+        TypeOf("blk.0.attn_norm.weight").ShouldBe(GgmlType.F32);
+        foreach (var wrong in new[] { "attn_v", "=q8_0", "attn_v=q9", "(=q8_0" })
+        {
+            Should.Throw<SlimmingException>(() => TypeOverride.Parse(wrong)).Message.ShouldContain("--tensor-type");
+        }
+        Should
+            .Throw<SlimmingException>(() =>
+                TypePlan.For(model.File, null, new UnchangedWeights(), [TypeOverride.Parse("attn_norm=q8_0")])
+            )
+            .Message.ShouldContain("'attn_norm'");
+    }
+
+    [Fact]
+    public void A_base_in_parts_is_written_as_the_one_file_it_was()
+    {
+        var whole = new TinyGguf(GgmlType.Q8_0).Set("tokenizer.chat_template", GgufValue.Of("{{ messages }}\n"));
+        var wholePath = whole.Write();
+        var folder = TinyGguf.NewFolder();
+        string At(int part) => Path.Combine(folder, $"m-0000{part + 1}-of-00002.gguf");
+        foreach (var part in new[] { 0, 1 })
+        {
+            var metadata = part == 0 ? whole.Metadata.Clone() : new GgufMetadata("part");
+            metadata.Set("split.no", GgufValue.Of((uint)part));
+            metadata.Set("split.count", GgufValue.Of(2u));
+            metadata.Set("split.tensors.count", GgufValue.Of(whole.Tensors.Count));
+            var tensors = part == 0 ? whole.Tensors[..5] : whole.Tensors[5..];
+            using var writer = new GgufWriter(At(part), metadata);
+            tensors.ForEach(t => writer.AddTensor(t.Name, t.Type, t.Shape));
+            tensors.ForEach(t => writer.Write(t.Name, t.Bytes));
+            writer.Complete();
+        }
+        using var model = BaseModel.Open(At(0), _runtime);
+        Write(model, null, new UnchangedWeights());
+        File.ReadAllBytes(_out).SequenceEqual(File.ReadAllBytes(wholePath)).ShouldBeTrue();
+    }
 }
