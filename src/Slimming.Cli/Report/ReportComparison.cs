@@ -67,6 +67,8 @@ internal sealed class ReportComparison(StringBuilder html)
     private void Row(string task, MetricComparison metric, double scale)
     {
         var bar = Bar(metric);
+        var known = metric.Bootstrap is not null || metric.Interval is not null;
+        var interval = known ? $" [{Signed(bar.Low)}, {Signed(bar.High)}]" : ", no interval: all items moved alike";
         var p = metric.PHolm is { } holm ? $"p {(holm < 0.0001 ? "&lt; 0.0001" : Number(holm))}" : "";
         html.Append(
             $"""
@@ -82,7 +84,7 @@ internal sealed class ReportComparison(StringBuilder html)
                 bar.High,
                 scale
             )}"></i><i class="dot" style="left:{Percent(metric.Difference, scale)}"></i></div>
-            <span class="under">{Signed(metric.Difference)} [{Signed(bar.Low)}, {Signed(bar.High)}]</span></td>
+            <span class="under">{Signed(metric.Difference)}{interval}</span></td>
             <td class="n">{metric.Verdict}<span class="under">{p}</span></td></tr>
 
             """
