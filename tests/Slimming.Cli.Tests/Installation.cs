@@ -31,7 +31,8 @@ internal sealed class Installation : IDisposable
 
     public Process Start(string[] args, params (string Name, string Value)[] environment)
     {
-        ProcessStartInfo start = new("dotnet", [_temp["slimming.dll"], .. args])
+        // A test host started in the background ignores Ctrl-C, and its children would too.
+        ProcessStartInfo start = new("env", ["--default-signal=INT", "dotnet", _temp["slimming.dll"], .. args])
         {
             RedirectStandardError = true,
             RedirectStandardOutput = true,
