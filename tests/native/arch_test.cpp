@@ -3,39 +3,13 @@
 
 #include "arch_case.hpp"
 #include "slimming.h"
+#include "tiny_model.hpp"
 
 namespace slm_test {
 namespace {
 
 constexpr const char *kArchitectures[] = {"llama",  "llama3",        "mistral", "gemma", "gemma2",
                                           "gemma3", "gemma3-linear", "qwen2",   "qwen3"};
-
-slm_model_params model_params(const DecoderConfig &c, const std::string &architecture) {
-    slm_model_params p{};
-    p.size = sizeof p;
-    p.architecture = architecture.c_str();
-    p.n_layer = int32_t(c.n_layer);
-    p.n_embd = int32_t(c.n_embd);
-    p.n_head = int32_t(c.n_head);
-    p.n_head_kv = int32_t(c.n_head_kv);
-    p.n_embd_head = int32_t(c.n_embd_head);
-    p.n_ff = int32_t(c.n_ff);
-    p.n_vocab = int32_t(c.n_vocab);
-    p.n_rot = int32_t(c.n_rot);
-    p.rope_type = c.neox ? SLM_ROPE_TYPE_NEOX : SLM_ROPE_TYPE_PAIRS;
-    p.activation = c.gelu ? SLM_ACTIVATION_GELU_TANH : SLM_ACTIVATION_SILU;
-    p.sliding_window = int32_t(c.window);
-    p.sliding_pattern = int32_t(c.pattern);
-    p.norm_rms_epsilon = float(c.epsilon);
-    p.rope_freq_base = float(c.rope_base);
-    p.rope_freq_base_local = float(c.rope_base_local);
-    p.rope_freq_scale = float(c.rope_scale);
-    p.embedding_scale = float(c.embedding_scale);
-    p.attention_scale = float(c.attention_scale);
-    p.attn_logit_softcap = float(c.attention_cap);
-    p.final_logit_softcap = float(c.final_cap);
-    return p;
-}
 
 // Handles of one model, freed children first or last: the library allows either.
 struct Session {
@@ -68,7 +42,7 @@ void open(const ArchCase &c, bool training, Session &s) {
         t.n_bytes = uint64_t(tensor.n_values() / type->block_values * type->block_bytes);
         tensors.push_back(t);
     }
-    const slm_model_params params = model_params(c.decoder.config, c.architecture);
+    const slm_model_params params = model_params(c.decoder.config, c.architecture.c_str());
     ASSERT_EQ(
         slm_model_create(s.runtime, &params, tensors.data(), int64_t(tensors.size()), &s.model, error, sizeof error),
         SLM_STATUS_OK)

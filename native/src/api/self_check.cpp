@@ -53,14 +53,9 @@ struct Worst {
 
 double check_linear(Runtime &runtime, const QuantType &type, bool backward, slm_compute compute = SLM_COMPUTE_F32) {
     const std::vector<uint8_t> blocks = draw_blocks(type, kOutputs * kInputs);
-    std::vector<float> w(static_cast<size_t>(kOutputs * kInputs));
-    if (type.block_values == 1) {
-        w = draw(3, kOutputs * kInputs);
-    } else {
-        type.dequantize(blocks.data(), w.data(), kOutputs * kInputs);
-    }
-    const bool own_floats = type.id == 0;
-    if (type.block_values == 1 && !own_floats) type.dequantize(blocks.data(), w.data(), kOutputs * kInputs);
+    const bool own_floats = type.id == 0;  // f32 is drawn as numbers: random bytes would hold NaN
+    std::vector<float> w = draw(3, kOutputs * kInputs);
+    if (!own_floats) type.dequantize(blocks.data(), w.data(), kOutputs * kInputs);
     const Weight weight{&type, own_floats ? static_cast<const void *>(w.data()) : blocks.data(), kOutputs, kInputs};
     const int64_t k = backward ? kOutputs : kInputs, n = backward ? kInputs : kOutputs;
     const std::vector<float> x = draw(5, kRows * k);
