@@ -1,0 +1,212 @@
+using System.Globalization;
+
+namespace Slimming.Cli.Tests.Reliability;
+
+/// <summary>SIGKILL at random moments: what goes on afterwards ends with the bits of a run that nothing stopped.</summary>
+public sealed class KillTests : IDisposable
+{
+    private const int Seed = 20261126;
+    private readonly TempFolder _temp = new();
+    private readonly Installation _installation = new();
+    private readonly KillHarness _harness;
+
+    public KillTests()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent with kill");
+        _harness = new KillHarness(_installation, Seed);
+    }
+
+    public void Dispose()
+    {
+        _installation.Dispose();
+        _temp.Dispose();
+    }
+
+    [Fact]
+    public void Train_survives() => Train(kills: 5);
+
+    [Fact]
+    public void Bench_survives() => Bench(kills: 3);
+
+    [Fact]
+    public void Export_survives() => Export(kills: 3);
+
+    [Fact]
+    [Trait("Category", "Slow")]
+    public void Train_survives_200_kills_under_load()
+    {
+        using BusyMachine busy = new(_temp.Path);
+        Train(kills: 200);
+    }
+
+    [Fact]
+    [Trait("Category", "Slow")]
+    public void Bench_survives_200_kills_under_load()
+    {
+        using BusyMachine busy = new(_temp.Path);
+        Bench(kills: 200);
+    }
+
+    [Fact]
+    [Trait("Category", "Slow")]
+    public void Export_survives_200_kills_under_load()
+    {
+        using BusyMachine busy = new(_temp.Path);
+        Export(kills: 200);
+    }
+
+    private void Train(int kills)
+    {
+        TinyRun run = new(_temp);
+        string[] args(string name) =>
+            run.Lora(
+                name,
+                "--steps",
+                "60",
+                "--checkpoint-every",
+                "2",
+                "--eval-every",
+                "7",
+                "--threads",
+                "2",
+                "--resume"
+            );
+        _harness.Undisturbed(args("a"));
+        var expected = Cli.Metrics(_temp["a"]);
+        var (duringCheckpoint, rounds) = (0, 0);
+        for (var last = false; !last; rounds++)
+        {
+            var name = $"b{rounds}";
+            while (_harness.Kills < kills && _harness.Kill(args(name), () => HalfCheckpoint(name)))
+            {
+                duringCheckpoint += HalfCheckpoint(name) ? 1 : 0;
+            }
+            last = _harness.Kills == kills;
+            _harness.Undisturbed(args(name));
+            Cli.Metrics(_temp[name]).ShouldBe(expected, Told(kills));
+            foreach (var file in new[] { "adapter.gguf", "adapter-best.gguf" })
+            {
+                SameBytes(_temp[$"a/{file}"], _temp[$"{name}/{file}"]).ShouldBeTrue($"{name}/{file}, {Told(kills)}");
+            }
+        }
+        Say(
+            $"train: {_harness.Kills} kills, {duringCheckpoint} while a checkpoint was written, {rounds} runs, all bit-equal"
+        );
+    }
+
+    private void Bench(int kills)
+    {
+        string[] args(string name) =>
+            [
+                "bench",
+                "--model",
+                TinyRun.Model,
+                "--tasks",
+                Task(),
+                "--data-dir",
+                _temp.Path,
+                "--threads",
+                "1",
+                "--out",
+                _temp[name],
+            ];
+        _harness.Undisturbed(args("a"));
+        var expected = Items("a");
+        var (duringPart, rounds) = (0, 0);
+        for (var last = false; !last; rounds++)
+        {
+            var name = $"b{rounds}";
+            bool HalfPart() => Partial(_temp[name]);
+            while (_harness.Kills < kills && _harness.Kill(args(name), HalfPart))
+            {
+                duringPart += HalfPart() ? 1 : 0;
+            }
+            last = _harness.Kills == kills;
+            if (!Done(name))
+            {
+                _harness.Undisturbed(args(name));
+            }
+            Items(name).ShouldBe(expected, Told(kills));
+            Directory.Delete(_temp[name], recursive: true);
+        }
+        Say($"bench: {_harness.Kills} kills, {duringPart} while a file was written, {rounds} runs, all equal");
+    }
+
+    private void Export(int kills)
+    {
+        TinyRun run = new(_temp);
+        Cli.Done(run.Lora("run"));
+        string[] args(string name) =>
+            ["export", _temp["run"], "--to", "merged", "--type", "q8_0", "--threads", "1", "--out", _temp[name]];
+        _harness.Undisturbed(args("a.gguf"));
+        var (half, whole) = (0, 0);
+        while (_harness.Kills < kills)
+        {
+            _harness.Kill(args("b.gguf"), () => File.Exists(_temp["b.gguf.partial"]));
+            half += File.Exists(_temp["b.gguf.partial"]) ? 1 : 0;
+            if (File.Exists(_temp["b.gguf"]))
+            {
+                whole++;
+                SameBytes(_temp["a.gguf"], _temp["b.gguf"]).ShouldBeTrue(Told(kills));
+                File.Delete(_temp["b.gguf"]);
+            }
+        }
+        _harness.Undisturbed(args("b.gguf"));
+        SameBytes(_temp["a.gguf"], _temp["b.gguf"]).ShouldBeTrue(Told(kills));
+        File.Exists(_temp["b.gguf.partial"]).ShouldBeFalse();
+        Say(
+            $"export: {_harness.Kills} kills, {half} left a .partial, {whole} runs left the whole file, none a part of it"
+        );
+    }
+
+    private bool HalfCheckpoint(string name)
+    {
+        var folder = _temp[$"{name}/checkpoints"];
+        return Directory.Exists(folder) && Directory.EnumerateDirectories(folder, "*.partial").Any();
+    }
+
+    private static bool Partial(string folder) =>
+        Directory.Exists(folder) && Directory.EnumerateFiles(folder, "*.partial", SearchOption.AllDirectories).Any();
+
+    private bool Done(string name) =>
+        Directory.Exists(_temp[name])
+        && Directory.EnumerateFiles(_temp[name], "DONE", SearchOption.AllDirectories).Any();
+
+    /// <summary>More items than two parts of the store hold, each of a few tokens.</summary>
+    private string Task()
+    {
+        if (!File.Exists(_temp["letters.yaml"]))
+        {
+            _temp.Write(
+                "letters.yaml",
+                "name: letters\nversion: \"1\"\nabout: Random letters.\nkind: multiple_choice\n"
+                    + "data: [letters.jsonl]\nprompt: \"{question}\"\nchoices_field: choices\ndelimiter: \"\"\n"
+                    + "gold: \"{answer}\"\nmetrics: [acc, acc_norm]\n"
+            );
+            Random random = new(3);
+            string Word() => string.Concat(Enumerable.Range(0, 3).Select(_ => (char)('a' + random.Next(26))));
+            _temp.Write(
+                "letters.jsonl",
+                string.Concat(
+                    Enumerable
+                        .Range(0, 600)
+                        .Select(i =>
+                            $"{{\"question\":\"{Word()} {i}\",\"choices\":[\"{Word()}\",\"{Word()}\"],\"answer\":{i % 2}}}\n"
+                        )
+                )
+            );
+        }
+        return _temp["letters.yaml"];
+    }
+
+    private string Items(string name) =>
+        Cli.Done("results", _temp[name], "--format", "jsonl").Output + Cli.Done("results", _temp[name]).Output;
+
+    private static bool SameBytes(string one, string other) =>
+        File.ReadAllBytes(one).AsSpan().SequenceEqual(File.ReadAllBytes(other));
+
+    private string Told(int kills) =>
+        string.Create(CultureInfo.InvariantCulture, $"seed {Seed}, kill {_harness.Kills} of {kills}");
+
+    private static void Say(string text) => TestContext.Current.TestOutputHelper?.WriteLine($"{text}; seed {Seed}");
+}
