@@ -1,166 +1,217 @@
-// Speed of a training step and of a forward on a model of random blocks, beside this machine's peak rate of f32 fused
-// multiply-adds measured in the same run. Prints ratios: the machine's own speed cancels.
-//   slimming_step_bench [type] [sequences] [tokens] [rounds] [shape] [compute]
+// Speed of a training step and of a forward on a model of random blocks, beside this machine's peak rates measured in
+// the same rounds. Ratios are what counts: the machine's own speed cancels. One process measures one case, so that its
+// largest resident set is that case's.
+//   slimming_step_bench [--shape S] [--type T] [--layers N] [--compute f32|bf16|int8] [--sequences N] [--tokens N]
+//                       [--micro-batch N] [--threads N] [--rounds N] [--warmup N] [--file F.gguf] [--no-forward]
+//                       [--json] [--peak] [--write]
+// --peak measures the peak rates alone; --write only writes the file.
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "core/random.hpp"
 #include "core/thread_pool.hpp"
-#include "quant/quant.hpp"
+#include "peak.hpp"
+#include "random_model.hpp"
 #include "slimming.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using bench::Clock;
+using bench::seconds_since;
 
-double seconds_since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-void check(slm_status status, const char *error) {
-    if (status == SLM_STATUS_OK) return;
-    std::fprintf(stderr, "%s\n", error);
-    std::exit(1);
-}
-
-// Sixteen independent chains of fused multiply-adds that never leave the registers.
-__attribute__((target("avx512f"))) double fma_loop_512(int64_t rounds) {
-    __m512 x[16];
-    for (int i = 0; i < 16; ++i) x[i] = _mm512_set1_ps(1.0f + 0.001f * static_cast<float>(i));
-    const __m512 a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(0.001f);
-    for (int64_t r = 0; r < rounds; ++r)
-        for (int i = 0; i < 16; ++i) x[i] = _mm512_fmadd_ps(x[i], a, b);
-    double sum = 0;
-    for (int i = 0; i < 16; ++i) sum += static_cast<double>(_mm512_cvtss_f32(x[i]));
-    return sum;
-}
-
-__attribute__((target("avx2,fma"))) double fma_loop_256(int64_t rounds) {
-    __m256 x[12];
-    for (int i = 0; i < 12; ++i) x[i] = _mm256_set1_ps(1.0f + 0.001f * static_cast<float>(i));
-    const __m256 a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(0.001f);
-    for (int64_t r = 0; r < rounds; ++r)
-        for (int i = 0; i < 12; ++i) x[i] = _mm256_fmadd_ps(x[i], a, b);
-    double sum = 0;
-    for (int i = 0; i < 12; ++i) sum += static_cast<double>(_mm256_cvtss_f32(x[i]));
-    return sum;
-}
-
-// GFLOP/s of all threads together.
-double peak_gflops(int n_threads) {
-    const bool wide = __builtin_cpu_supports("avx512f");
-    const int64_t rounds = 20'000'000;
-    const double flops = static_cast<double>(rounds) * (wide ? 16 * 16 * 2 : 12 * 8 * 2) * n_threads;
-    std::atomic<double> sink{0};
-    const auto start = Clock::now();
-    std::vector<std::thread> threads;
-    for (int i = 0; i < n_threads; ++i)
-        threads.emplace_back([&] { sink = sink + (wide ? fma_loop_512(rounds) : fma_loop_256(rounds)); });
-    for (auto &thread : threads) thread.join();
-    return flops / seconds_since(start) / 1e9;
-}
-
-struct Shape {
-    const char *name;
-    int n_layer, n_embd, n_head, n_head_kv, n_embd_head, n_ff, n_vocab;
+struct Options {
+    std::string shape = "smollm2-135m", type = "q4_1", compute = "f32", file;
+    int layers = 0, sequences = 4, tokens = 256, micro_batch = 512, threads = 0, rounds = 5, warmup = 1;
+    bool json = false, peak = false, write = false, forward = true;
 };
 
-constexpr Shape kShapes[] = {
-    {"smollm2-135m", 30, 576, 9, 3, 64, 1536, 49152},
-    {"llama-3.2-1b", 16, 2048, 32, 8, 64, 8192, 128256},
-};
-
-struct Weights {
-    std::vector<std::string> names;
-    std::vector<std::vector<uint8_t>> data;
-    std::vector<slm_tensor> tensors;
-
-    void add(const std::string &name, const slm::QuantType &type, int64_t columns, int64_t rows) {
-        std::vector<uint8_t> bytes(static_cast<size_t>(columns / type.block_values * type.block_bytes * rows));
-        const uint64_t key = slm::hash_name(name.c_str());
-        for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
-            const uint64_t draw = slm::random_bits(key, i);
-            std::memcpy(bytes.data() + i, &draw, 8);
-        }
-        const uint16_t scale = 0x1400, offset = 0xA400;  // small f16 numbers
-        for (size_t b = 0; b < bytes.size(); b += static_cast<size_t>(type.block_bytes)) {
-            if (type.id == 0) {
-                const float one = rows == 1 ? 1.0f : static_cast<float>(static_cast<int8_t>(bytes[b])) * 1e-4f;
-                std::memcpy(bytes.data() + b, &one, 4);
-            } else if (type.id == 14) {
-                std::memcpy(bytes.data() + b + 208, &scale, 2);
-            } else {
-                std::memcpy(bytes.data() + b, &scale, 2);
-                if (type.id == 3 || type.id == 7) std::memcpy(bytes.data() + b + 2, &offset, 2);
-                if (type.id == 12 || type.id == 13) std::memcpy(bytes.data() + b + 2, &scale, 2);
-            }
-        }
-        names.push_back(name);
-        data.push_back(std::move(bytes));
-        slm_tensor t{};
-        t.size = sizeof t;
-        t.type = type.id;
-        t.n_dims = rows == 1 ? 1 : 2;
-        t.ne[0] = columns;
-        t.ne[1] = rows;
-        t.ne[2] = t.ne[3] = 1;
-        tensors.push_back(t);
-    }
-    void finish() {
-        for (size_t i = 0; i < tensors.size(); ++i) {
-            tensors[i].name = names[i].c_str();
-            tensors[i].data = data[i].data();
-            tensors[i].n_bytes = data[i].size();
-        }
-    }
-};
-
-const slm::QuantType &type_named(const std::string &name) {
-    for (uint32_t id = 0; id < 64; ++id)
-        if (const slm::QuantType *type = slm::find_quant_type(id); type != nullptr && name == type->name) return *type;
-    std::fprintf(stderr, "unknown type %s\n", name.c_str());
+[[noreturn]] void usage(const std::string &message) {
+    std::fprintf(stderr, "%s\n", message.c_str());
     std::exit(2);
 }
 
-Weights make_weights(const Shape &s, const slm::QuantType &type) {
-    Weights w;
-    const slm::QuantType &f32 = *slm::find_quant_type(0), &q8 = *slm::find_quant_type(8);
-    const int64_t q = s.n_head * s.n_embd_head, kv = s.n_head_kv * s.n_embd_head;
-    w.add("token_embd.weight", q8, s.n_embd, s.n_vocab);
-    w.add("output_norm.weight", f32, s.n_embd, 1);
-    for (int i = 0; i < s.n_layer; ++i) {
-        const std::string p = "blk." + std::to_string(i) + ".";
-        w.add(p + "attn_norm.weight", f32, s.n_embd, 1);
-        w.add(p + "attn_q.weight", type, s.n_embd, q);
-        w.add(p + "attn_k.weight", type, s.n_embd, kv);
-        w.add(p + "attn_v.weight", type, s.n_embd, kv);
-        w.add(p + "attn_output.weight", type, q, s.n_embd);
-        w.add(p + "ffn_norm.weight", f32, s.n_embd, 1);
-        w.add(p + "ffn_gate.weight", type, s.n_embd, s.n_ff);
-        w.add(p + "ffn_up.weight", type, s.n_embd, s.n_ff);
-        w.add(p + "ffn_down.weight", type, s.n_ff, s.n_embd);
+Options parse(int argc, char **argv) {
+    Options o;
+    const struct {
+        const char *name;
+        std::string *text;
+        int *number;
+        bool *flag;
+        bool on;
+    } table[] = {
+        {"--shape", &o.shape, nullptr, nullptr, true},        {"--type", &o.type, nullptr, nullptr, true},
+        {"--compute", &o.compute, nullptr, nullptr, true},    {"--file", &o.file, nullptr, nullptr, true},
+        {"--layers", nullptr, &o.layers, nullptr, true},      {"--sequences", nullptr, &o.sequences, nullptr, true},
+        {"--tokens", nullptr, &o.tokens, nullptr, true},      {"--micro-batch", nullptr, &o.micro_batch, nullptr, true},
+        {"--threads", nullptr, &o.threads, nullptr, true},    {"--rounds", nullptr, &o.rounds, nullptr, true},
+        {"--warmup", nullptr, &o.warmup, nullptr, true},      {"--json", nullptr, nullptr, &o.json, true},
+        {"--peak", nullptr, nullptr, &o.peak, true},          {"--write", nullptr, nullptr, &o.write, true},
+        {"--no-forward", nullptr, nullptr, &o.forward, false}};
+    for (int i = 1; i < argc; ++i) {
+        const auto *row = std::find_if(std::begin(table), std::end(table),
+                                       [&](const auto &r) { return std::strcmp(r.name, argv[i]) == 0; });
+        if (row == std::end(table)) usage(std::string("unknown option ") + argv[i]);
+        if (row->flag != nullptr) {
+            *row->flag = row->on;
+            continue;
+        }
+        if (++i == argc) usage(std::string(row->name) + " needs a value");
+        if (row->text != nullptr) {
+            *row->text = argv[i];
+            continue;
+        }
+        char *end = nullptr;
+        *row->number = static_cast<int>(std::strtol(argv[i], &end, 10));
+        if (*end != '\0' || *row->number < 0) usage(std::string(row->name) + ": expected a number, found " + argv[i]);
     }
-    w.finish();
-    return w;
+    if (o.sequences < 1 || o.tokens < 1 || o.rounds < 1 || o.micro_batch < 1)
+        usage("--sequences, --tokens, --micro-batch and --rounds: expected at least 1");
+    return o;
 }
+
+slm_compute compute_named(const std::string &name) {
+    if (name == "f32") return SLM_COMPUTE_F32;
+    if (name == "bf16") return SLM_COMPUTE_BF16;
+    if (name == "int8") return SLM_COMPUTE_INT8;
+    usage("--compute: expected f32, bf16 or int8, found " + name);
+}
+
+char error[512];
+
+void check(slm_status status) {
+    if (status == SLM_STATUS_OK) return;
+    std::fprintf(stderr, "%s\n", error);
+    std::exit(status == SLM_STATUS_UNSUPPORTED ? 3 : 1);
+}
+
+// Counts of the kernel for this process; what a measured span adds to them is reported.
+struct Usage {
+    long minor_faults, voluntary_switches;
+    static Usage now() {
+        rusage usage{};
+        getrusage(RUSAGE_SELF, &usage);
+        return {usage.ru_minflt, usage.ru_nvcsw};
+    }
+};
+
+struct Round {
+    double peak_f32, peak_bf16, peak_int8;
+    double step_seconds, forward_seconds;
+    long minor_faults, voluntary_switches;  // of the step
+};
+
+// Model, adapter and context of one case, and batches that fill them.
+class Trainer {
+ public:
+    Trainer(const bench::RandomModel &weights, const Options &o, slm_runtime *runtime) : o_(o) {
+        check(slm_model_create(runtime, &weights.params(), weights.tensors().data(),
+                               static_cast<int64_t>(weights.tensors().size()), &model_, error, sizeof error));
+        slm_adapter_params a{};
+        a.size = sizeof a;
+        a.method = SLM_METHOD_LORA;
+        a.targets = 127;
+        a.rank = 16;
+        a.scale = 1;
+        check(slm_adapter_create(model_, &a, &adapter_, error, sizeof error));
+        slm_context_params c{};
+        c.size = sizeof c;
+        c.micro_batch_tokens = o.micro_batch;
+        c.max_sequence_tokens = o.tokens;
+        c.compute = compute_named(o.compute);
+        c.training = 1;
+        plan.size = sizeof plan;
+        check(slm_context_plan(model_, adapter_, &c, &plan, error, sizeof error));
+        check(slm_context_create(model_, adapter_, &c, &context_, error, sizeof error));
+        per_batch_ = std::min(o.sequences, std::max(1, plan.fill_tokens / o.tokens));
+        const uint64_t vocabulary = static_cast<uint64_t>(weights.params().n_vocab);
+        for (int i = 0; i < per_batch_ * o.tokens; ++i) {
+            tokens_.push_back(static_cast<int32_t>(slm::random_bits(1, static_cast<uint64_t>(i)) % vocabulary));
+            targets_.push_back(static_cast<int32_t>(slm::random_bits(2, static_cast<uint64_t>(i)) % vocabulary));
+        }
+        for (int i = 0; i <= per_batch_; ++i) offsets_.push_back(static_cast<int64_t>(i) * o.tokens);
+        losses_.resize(static_cast<size_t>(per_batch_));
+        counts_.resize(losses_.size());
+    }
+    ~Trainer() {
+        slm_context_free(context_);
+        slm_adapter_free(adapter_);
+        slm_model_free(model_);
+    }
+    Trainer(const Trainer &) = delete;
+    Trainer &operator=(const Trainer &) = delete;
+
+    void step() {
+        slm_step_params step{};
+        step.size = sizeof step;
+        step.learning_rate = 1e-4;
+        step.beta1 = 0.9;
+        step.beta2 = 0.999;
+        step.epsilon = 1e-8;
+        step.max_grad_norm = 1;
+        step.step = ++steps_;
+        each_batch([&](const slm_batch &batch) {
+            check(slm_context_accumulate(context_, &batch, losses_.data(), counts_.data(), error, sizeof error));
+            step.n_targets += batch.n_tokens;
+        });
+        slm_step_result result{};
+        result.size = sizeof result;
+        check(slm_context_step(context_, &step, &result, error, sizeof error));
+    }
+    void forward() {
+        each_batch([&](const slm_batch &batch) {
+            check(slm_context_evaluate(context_, &batch, losses_.data(), counts_.data(), error, sizeof error));
+        });
+    }
+
+    slm_plan plan{};
+
+ private:
+    template <typename Body>
+    void each_batch(const Body &body) {
+        for (int done = 0; done < o_.sequences; done += per_batch_) {
+            const int n = std::min(per_batch_, o_.sequences - done);
+            slm_batch batch{};
+            batch.size = sizeof batch;
+            batch.n_tokens = static_cast<int64_t>(n) * o_.tokens;
+            batch.n_sequences = n;
+            batch.tokens = tokens_.data();
+            batch.offsets = offsets_.data();
+            batch.targets = targets_.data();
+            body(batch);
+        }
+    }
+
+    const Options &o_;
+    slm_model *model_ = nullptr;
+    slm_adapter *adapter_ = nullptr;
+    slm_context *context_ = nullptr;
+    int per_batch_ = 1;
+    int64_t steps_ = 0;
+    std::vector<int32_t> tokens_, targets_;
+    std::vector<int64_t> offsets_, counts_;
+    std::vector<double> losses_;
+};
 
 double median(std::vector<double> x) {
     std::sort(x.begin(), x.end());
     return x[x.size() / 2];
 }
 
-long peak_rss_mib() {
+template <typename Value>
+std::vector<double> column(const std::vector<Round> &rounds, const Value &value) {
+    std::vector<double> out;
+    for (const Round &round : rounds) out.push_back(value(round));
+    return out;
+}
+
+long peak_rss_kib() {
     long kib = 0;
     if (FILE *file = std::fopen("/proc/self/status", "r")) {
         char line[256];
@@ -168,123 +219,108 @@ long peak_rss_mib() {
             if (std::sscanf(line, "VmHWM: %ld", &kib) == 1) break;
         std::fclose(file);
     }
-    return kib / 1024;
+    return kib;
+}
+
+void print_json(const Options &o, const slm_runtime_info &info, const bench::RandomModel &weights, const slm_plan &plan,
+                const std::vector<Round> &rounds) {
+    std::printf(
+        "{\"shape\":\"%s\",\"type\":\"%s\",\"layers\":%d,\"compute\":\"%s\",\"sequences\":%d,\"tokens\":%d,"
+        "\"threads\":%d,\"isa\":%u,\"cpu\":\"%s\",\"file_bytes\":%llu,\"planned_bytes\":%llu,"
+        "\"flops_per_token\":%.0f,\"peak_rss_kib\":%ld,\"rounds\":[",
+        o.shape.c_str(), o.type.c_str(), weights.params().n_layer, o.compute.c_str(), o.sequences, o.tokens,
+        info.n_threads, info.isa, info.cpu_name, static_cast<unsigned long long>(weights.file_bytes()),
+        static_cast<unsigned long long>(plan.total_bytes), plan.flops_per_token, peak_rss_kib());
+    for (size_t i = 0; i < rounds.size(); ++i) {
+        const Round &r = rounds[i];
+        std::printf(
+            "%s{\"peak_f32\":%.2f,\"peak_bf16\":%.2f,\"peak_int8\":%.2f,\"step_seconds\":%.6f,"
+            "\"forward_seconds\":%.6f,\"minor_faults\":%ld,\"voluntary_switches\":%ld}",
+            i ? "," : "", r.peak_f32, r.peak_bf16, r.peak_int8, r.step_seconds, r.forward_seconds, r.minor_faults,
+            r.voluntary_switches);
+    }
+    std::printf("]}\n");
+}
+
+void print_text(const Options &o, const slm_runtime_info &info, const slm_plan &plan,
+                const std::vector<Round> &rounds) {
+    const double n_tokens = static_cast<double>(o.sequences) * o.tokens;
+    const auto ratios = [&](double Round::*seconds) {
+        return column(rounds, [&](const Round &r) { return n_tokens / r.*seconds / r.peak_f32; });
+    };
+    const double peak = median(column(rounds, [](const Round &r) { return r.peak_f32; }));
+    const std::vector<double> step = ratios(&Round::step_seconds);
+    std::printf("%s %s, %d x %d tokens, rank 16 on 7 linears, %s, %s, %d threads\n", o.shape.c_str(), o.type.c_str(),
+                o.sequences, o.tokens, o.compute.c_str(), info.cpu_name, info.n_threads);
+    std::printf("peak f32 GFLOP/s %.0f | step: %.0f tokens/s, %.3f per peak GFLOP/s (%.3f to %.3f)", peak,
+                median(step) * peak, median(step), *std::min_element(step.begin(), step.end()),
+                *std::max_element(step.begin(), step.end()));
+    if (o.forward) {
+        const double forward = median(ratios(&Round::forward_seconds));
+        std::printf(" | forward: %.0f tokens/s, %.3f", forward * peak, forward);
+    }
+    std::printf(" | planned %.0f MiB, peak RSS %ld MiB | a step: %.0f page faults, %.0f sleeps\n",
+                static_cast<double>(plan.total_bytes) / 1048576, peak_rss_kib() / 1024,
+                median(column(rounds, [](const Round &r) { return static_cast<double>(r.minor_faults); })),
+                median(column(rounds, [](const Round &r) { return static_cast<double>(r.voluntary_switches); })));
+}
+
+Round measure(Trainer &trainer, const Options &o, int n_threads) {
+    Round round{};
+    round.peak_f32 = bench::peak_rate(bench::peak_f32(), n_threads);
+    round.peak_bf16 = bench::peak_rate(bench::peak_bf16(), n_threads);
+    round.peak_int8 = bench::peak_rate(bench::peak_int8(), n_threads);
+    const Usage before = Usage::now();
+    auto start = Clock::now();
+    trainer.step();
+    round.step_seconds = seconds_since(start);
+    const Usage after = Usage::now();
+    round.minor_faults = after.minor_faults - before.minor_faults;
+    round.voluntary_switches = after.voluntary_switches - before.voluntary_switches;
+    if (!o.forward) return round;
+    start = Clock::now();
+    trainer.forward();
+    round.forward_seconds = seconds_since(start);
+    return round;
+}
+
+void peaks_only(const Options &o) {
+    const int threads = o.threads > 0 ? o.threads : slm::usable_cores();
+    std::printf("{\"threads\":%d,\"rounds\":[", threads);
+    for (int i = 0; i < o.rounds; ++i)
+        std::printf("%s{\"peak_f32\":%.2f,\"peak_bf16\":%.2f,\"peak_int8\":%.2f}", i ? "," : "",
+                    bench::peak_rate(bench::peak_f32(), threads), bench::peak_rate(bench::peak_bf16(), threads),
+                    bench::peak_rate(bench::peak_int8(), threads));
+    std::printf("]}\n");
 }
 
 }  // namespace
 
 int main(int argc, char **argv) {
-    const slm::QuantType &type = type_named(argc > 1 ? argv[1] : "q4_1");
-    const int sequences = argc > 2 ? std::atoi(argv[2]) : 4, length = argc > 3 ? std::atoi(argv[3]) : 256;
-    const int rounds = argc > 4 ? std::atoi(argv[4]) : 5;
-    const Shape &shape = kShapes[argc > 5 && std::strcmp(argv[5], kShapes[1].name) == 0 ? 1 : 0];
-    char error[512];
-
-    const Weights weights = make_weights(shape, type);
-    slm_runtime_params runtime_params{sizeof runtime_params, 0, 0};
+    const Options o = parse(argc, argv);
+    if (o.peak) {
+        peaks_only(o);
+        return 0;
+    }
+    const std::string path = o.file.empty() ? "/tmp/slimming-step-bench-" + std::to_string(getpid()) + ".gguf" : o.file;
+    const bench::RandomModel weights(path, bench::shape_named(o.shape), o.type, o.layers);
+    if (o.file.empty()) std::remove(path.c_str());  // the mapping keeps it
+    if (o.write) return 0;
+    slm_runtime_params runtime_params{sizeof runtime_params, o.threads, 0};
     slm_runtime *runtime = nullptr;
-    check(slm_runtime_create(&runtime_params, &runtime, error, sizeof error), error);
+    check(slm_runtime_create(&runtime_params, &runtime, error, sizeof error));
     slm_runtime_info info{};
     info.size = sizeof info;
-    check(slm_runtime_get_info(runtime, &info, error, sizeof error), error);
-
-    slm_model_params p{};
-    p.size = sizeof p;
-    p.architecture = "llama";
-    p.n_layer = shape.n_layer;
-    p.n_embd = shape.n_embd;
-    p.n_head = shape.n_head;
-    p.n_head_kv = shape.n_head_kv;
-    p.n_embd_head = p.n_rot = shape.n_embd_head;
-    p.n_ff = shape.n_ff;
-    p.n_vocab = shape.n_vocab;
-    p.norm_rms_epsilon = 1e-5f;
-    p.rope_freq_base = 100000;
-    p.rope_freq_scale = p.embedding_scale = 1;
-    p.attention_scale = 0.125f;
-    slm_model *model = nullptr;
-    check(slm_model_create(runtime, &p, weights.tensors.data(), static_cast<int64_t>(weights.tensors.size()), &model,
-                           error, sizeof error),
-          error);
-    slm_adapter_params a{};
-    a.size = sizeof a;
-    a.method = SLM_METHOD_LORA;
-    a.targets = 127;
-    a.rank = 16;
-    a.scale = 1;
-    slm_adapter *adapter = nullptr;
-    check(slm_adapter_create(model, &a, &adapter, error, sizeof error), error);
-    slm_context_params c{};
-    c.size = sizeof c;
-    c.micro_batch_tokens = 512;
-    c.max_sequence_tokens = length;
-    const bool bf16 = argc > 6 && std::strcmp(argv[6], "bf16") == 0;
-    c.compute = bf16 ? SLM_COMPUTE_BF16 : SLM_COMPUTE_F32;
-    c.training = 1;
-    slm_plan plan{};
-    plan.size = sizeof plan;
-    check(slm_context_plan(model, adapter, &c, &plan, error, sizeof error), error);
-    slm_context *context = nullptr;
-    check(slm_context_create(model, adapter, &c, &context, error, sizeof error), error);
-
-    const int per_batch = std::max(1, plan.fill_tokens / length);
-    std::vector<int32_t> tokens, targets;
-    std::vector<int64_t> offsets;
-    for (int i = 0; i < per_batch * length; ++i) {
-        tokens.push_back(
-            static_cast<int32_t>(slm::random_bits(1, static_cast<uint64_t>(i)) % static_cast<uint64_t>(shape.n_vocab)));
-        targets.push_back(
-            static_cast<int32_t>(slm::random_bits(2, static_cast<uint64_t>(i)) % static_cast<uint64_t>(shape.n_vocab)));
+    check(slm_runtime_get_info(runtime, &info, error, sizeof error));
+    {
+        Trainer trainer(weights, o, runtime);
+        for (int i = 0; i < o.warmup; ++i) measure(trainer, o, info.n_threads);
+        std::vector<Round> rounds;
+        for (int i = 0; i < o.rounds; ++i) rounds.push_back(measure(trainer, o, info.n_threads));
+        if (o.json)
+            print_json(o, info, weights, trainer.plan, rounds);
+        else
+            print_text(o, info, trainer.plan, rounds);
     }
-    for (int i = 0; i <= per_batch; ++i) offsets.push_back(static_cast<int64_t>(i) * length);
-    slm_batch batch{sizeof batch,   static_cast<int64_t>(tokens.size()),
-                    per_batch,      tokens.data(),
-                    nullptr,        offsets.data(),
-                    targets.data(), nullptr};
-    std::vector<double> losses(static_cast<size_t>(per_batch));
-    std::vector<int64_t> counts(losses.size());
-    slm_step_params step{};
-    step.size = sizeof step;
-    step.learning_rate = 1e-4;
-    step.beta1 = 0.9;
-    step.beta2 = 0.999;
-    step.epsilon = 1e-8;
-    step.max_grad_norm = 1;
-    slm_step_result result{};
-    result.size = sizeof result;
-
-    std::vector<double> peak, train, forward;
-    const double n_tokens = static_cast<double>(sequences * length);
-    for (int round = 0; round <= rounds; ++round) {
-        const double rate = peak_gflops(info.n_threads);
-        auto start = Clock::now();
-        step.n_targets = 0;
-        for (int done = 0; done < sequences; done += per_batch) {
-            check(slm_context_accumulate(context, &batch, losses.data(), counts.data(), error, sizeof error), error);
-            for (int64_t n : counts) step.n_targets += n;
-        }
-        step.step = round + 1;
-        check(slm_context_step(context, &step, &result, error, sizeof error), error);
-        const double step_seconds = seconds_since(start);
-        start = Clock::now();
-        for (int done = 0; done < sequences; done += per_batch)
-            check(slm_context_evaluate(context, &batch, losses.data(), counts.data(), error, sizeof error), error);
-        const double forward_seconds = seconds_since(start);
-        if (round == 0) continue;  // warm-up
-        peak.push_back(rate);
-        train.push_back(n_tokens / step_seconds / rate);
-        forward.push_back(n_tokens / forward_seconds / rate);
-    }
-    std::printf("%s %s, %d x %d tokens, rank 16 on 7 linears, %s, %s, %d threads\n", shape.name, type.name, sequences,
-                length, bf16 ? "bf16" : "f32", info.cpu_name, info.n_threads);
-    std::printf(
-        "peak f32 GFLOP/s %.0f | step: %.0f tokens/s, %.3f per peak GFLOP/s (%.3f to %.3f) | forward: %.0f "
-        "tokens/s, %.3f | planned %.0f MiB, peak RSS %ld MiB\n",
-        median(peak), median(train) * median(peak), median(train), *std::min_element(train.begin(), train.end()),
-        *std::max_element(train.begin(), train.end()), median(forward) * median(peak), median(forward),
-        static_cast<double>(plan.total_bytes) / 1048576, peak_rss_mib());
-    slm_context_free(context);
-    slm_adapter_free(adapter);
-    slm_model_free(model);
     slm_runtime_free(runtime);
 }
