@@ -43,6 +43,48 @@ internal static class MemoryPlanner
         bool Fits(Plan candidate) => options.Memory is not { } limit || Needed(candidate) <= limit;
     }
 
+    /// <summary>The largest micro-batch and the longest sample that fit <c>--memory</c>; null without it.</summary>
+    /// <param name="options">Of the run; its memory is the limit.</param>
+    /// <param name="used">The context in use.</param>
+    /// <param name="contextLength">No sample is longer.</param>
+    /// <param name="plan">Sizes of a context.</param>
+    public static LargestFit? Largest(
+        TrainOptions options,
+        ContextParams used,
+        int contextLength,
+        Func<ContextParams, Plan> plan
+    )
+    {
+        if (options.Memory is not { } limit)
+        {
+            return null;
+        }
+        const int MostMicroBatchTokens = 1 << 16;
+        return new LargestFit(
+            LargestThat(
+                used.MicroBatchTokens,
+                MostMicroBatchTokens,
+                tokens => Needed(plan(used with { MicroBatchTokens = tokens })) <= limit
+            ),
+            LargestThat(
+                used.MaxSequenceTokens,
+                Math.Max(contextLength, used.MaxSequenceTokens),
+                tokens => Needed(plan(used with { MaxSequenceTokens = tokens })) <= limit
+            )
+        );
+    }
+
+    /// <summary>By halving; <paramref name="known"/> fits.</summary>
+    private static int LargestThat(int known, int most, Func<int, bool> fits)
+    {
+        while (known < most)
+        {
+            var middle = known + (most - known + 1) / 2;
+            (known, most) = fits(middle) ? (middle, most) : (known, middle - 1);
+        }
+        return known;
+    }
+
     /// <summary>Bytes of the whole process: mapped weights, planned blocks, baseline.</summary>
     public static long Needed(Plan plan) => plan.WeightBytes + plan.TotalBytes + BaselineBytes;
 

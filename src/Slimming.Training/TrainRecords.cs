@@ -48,7 +48,7 @@ public sealed record EvalRow(
 public sealed record TrainStarted(TrainSummary Setup, int FirstStep);
 
 /// <summary>The resolved run in numbers.</summary>
-public sealed record TrainSummary
+public record TrainSummary
 {
     public required string Model { get; init; }
     public required string Architecture { get; init; }

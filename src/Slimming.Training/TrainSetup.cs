@@ -71,6 +71,18 @@ internal sealed class TrainSetup : IDisposable
             NeededBytes = MemoryPlanner.Needed(Plan),
         };
 
+    /// <summary>Without times.</summary>
+    public TrainForecast Forecast =>
+        new(Summary)
+        {
+            Largest = MemoryPlanner.Largest(
+                Options,
+                Context,
+                Model.ContextLength,
+                parameters => NativeContext.Plan(Model.Native, Adapter, parameters)
+            ),
+        };
+
     /// <param name="options">Resolved options.</param>
     /// <param name="templateDate">The day that a resumed run's template printed; null: today.</param>
     /// <param name="sink">Receives notes on the data.</param>

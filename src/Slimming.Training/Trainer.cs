@@ -38,12 +38,41 @@ public static class Trainer
         return Train(setup, context, folder, sink, token);
     }
 
-    /// <summary>What <see cref="Run"/> would do, without doing it or writing anything.</summary>
+    /// <summary>What <see cref="Run"/> would do and need, without doing it or writing anything.</summary>
     public static TrainSummary Plan(TrainOptions options, ITrainSink? sink = null)
     {
         TrainOptionsCheck.Check(options);
         using var setup = TrainSetup.Open(options, null, sink ?? new SilentSink());
         return setup.Summary;
+    }
+
+    /// <summary>The same with the time it would take, from a few micro-batches that are really computed.</summary>
+    /// <param name="options">Of the run.</param>
+    /// <param name="calibrate">False: nothing is computed, and times are left out.</param>
+    /// <param name="sink">Told what is found in the data.</param>
+    /// <param name="token">Ends it after the micro-batch at hand.</param>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static TrainForecast Forecast(
+        TrainOptions options,
+        bool calibrate = true,
+        ITrainSink? sink = null,
+        CancellationToken token = default
+    )
+    {
+        TrainOptionsCheck.Check(options);
+        using var setup = TrainSetup.Open(options, null, sink ?? new SilentSink());
+        var forecast = setup.Forecast;
+        if (!calibrate)
+        {
+            return forecast with { NotCalibrated = "not asked for" };
+        }
+        var free = ProcessMemory.AvailableBytes;
+        if (setup.Plan.TotalBytes + MemoryPlanner.BaselineBytes > free)
+        {
+            return forecast with { NotCalibrated = $"only {ByteSize.Format(free)} of memory are free" };
+        }
+        using NativeContext context = new(setup.Model.Native, setup.Adapter, setup.Context);
+        return new Calibrator(setup, context).Measure(forecast, token);
     }
 
     private static TrainResult Train(

@@ -27,14 +27,14 @@ internal sealed class ProgressText
     public string Step(StepRow row) =>
         string.Create(
             CultureInfo.InvariantCulture,
-            $"step {row.Step}/{Total}  loss {row.Loss:0.0000}  lr {row.Lr:0.00e+0}  grad {row.GradNorm:0.000}  {row.TokensPerS:0} tokens/s  left {Left(row.Step)}  memory {ByteSize.Format(PeakBytes())}"
+            $"step {row.Step}/{Total}  loss {row.Loss:0.0000}  lr {row.Lr:0.00e+0}  grad {row.GradNorm:0.000}  {row.TokensPerS:0} tokens/s  left {Left(row.Step)}  memory {ByteSize.Format(ProcessMemory.PeakBytes)}"
         );
 
     /// <summary>The same, short enough to stand beside a bar in 80 columns.</summary>
     public string Bar(StepRow row) =>
         string.Create(
             CultureInfo.InvariantCulture,
-            $"{row.Step}/{Total} loss {row.Loss:0.0000} {row.TokensPerS:0} tokens/s {Left(row.Step)} {ByteSize.Format(PeakBytes())}"
+            $"{row.Step}/{Total} loss {row.Loss:0.0000} {row.TokensPerS:0} tokens/s {Left(row.Step)} {ByteSize.Format(ProcessMemory.PeakBytes)}"
         );
 
     public static string Evaluation(EvalRow row) =>
@@ -49,7 +49,7 @@ internal sealed class ProgressText
             ? string.Create(CultureInfo.InvariantCulture, $", best eval loss {loss:0.0000} at step {result.BestStep}")
             : "";
         var early = result.StoppedEarly ? " (stopped early)" : "";
-        return $"done after {result.Steps} steps{early} in {Time(_clock.Elapsed)}{best}, peak memory {ByteSize.Format(PeakBytes())}";
+        return $"done after {result.Steps} steps{early} in {Time(_clock.Elapsed)}{best}, peak memory {ByteSize.Format(ProcessMemory.PeakBytes)}";
     }
 
     private string Left(int step)
@@ -58,12 +58,6 @@ internal sealed class ProgressText
         return done <= 0 ? "?" : Time(_clock.Elapsed / done * (Total - step));
     }
 
-    private static string Time(TimeSpan time) =>
+    public static string Time(TimeSpan time) =>
         time.TotalHours >= 1 ? $"{(int)time.TotalHours}h{time.Minutes:00}m" : $"{time.Minutes}m{time.Seconds:00}s";
-
-    private static long PeakBytes()
-    {
-        using var process = Process.GetCurrentProcess();
-        return process.PeakWorkingSet64;
-    }
 }

@@ -14,16 +14,30 @@ internal static class PlanVerb
     public static Command Create()
     {
         var json = SharedOptions.Json();
-        Command command = new("plan", "Shows steps and memory of a training before anything runs.") { json };
+        Option<bool> noCalibration = new("--no-calibration")
+        {
+            Description = "Compute no micro-batch; memory is shown, times are not.",
+        };
+        Command command = new("plan", "Shows steps, memory and time of a training before anything is written.")
+        {
+            json,
+            noCalibration,
+        };
         var options = TrainOptionBinder.AddTo(command);
         return command
-            .Handle((parsed, context) => Run(options.Resolve(parsed), parsed.GetValue(json), context))
-            .WithExamples("slimming plan --model base.gguf --data alpaca.json --out runs/a --memory 2GiB");
+            .Handle(
+                (parsed, context) =>
+                    Run(options.Resolve(parsed), !parsed.GetValue(noCalibration), parsed.GetValue(json), context)
+            )
+            .WithExamples(
+                "slimming plan --model base.gguf --data alpaca.json --out runs/a",
+                "slimming plan --model base.gguf --data alpaca.json --out runs/a --memory 2GiB --no-calibration"
+            );
     }
 
-    internal static ExitCode Run(TrainOptions options, bool json, VerbContext context)
+    internal static ExitCode Run(TrainOptions options, bool calibrate, bool json, VerbContext context)
     {
-        var summary = Trainer.Plan(options, new LineSink(context.Error));
+        var summary = Trainer.Forecast(options, calibrate, new LineSink(context.Error), context.Token);
         if (json)
         {
             context.WriteJson(summary);
@@ -39,7 +53,7 @@ internal static class PlanVerb
         return ExitCode.Done;
     }
 
-    private static IEnumerable<(string What, string Value)> Rows(TrainSummary summary)
+    private static IEnumerable<(string What, string Value)> Rows(TrainForecast summary)
     {
         var plan = summary.Plan;
         yield return ("architecture", summary.Architecture);
@@ -61,6 +75,19 @@ internal static class PlanVerb
             ByteSize.Format(summary.NeededBytes - plan.TotalBytes - plan.WeightBytes)
         );
         yield return ("total", ByteSize.Format(summary.NeededBytes));
+        if (summary.Largest is { } largest)
+        {
+            yield return ("largest --micro-batch-tokens in --memory", Number(largest.MicroBatchTokens));
+            yield return ("longest sample in --memory, tokens", Number(largest.Length));
+        }
+        if (summary.NotCalibrated is { } reason)
+        {
+            yield return ("time", $"not measured: {reason}");
+            yield break;
+        }
+        yield return ("tokens per step", Number((long)Math.Round(summary.TokensPerStep!.Value)));
+        yield return ("tokens/s", Number((long)Math.Round(summary.TokensPerS!.Value)));
+        yield return ("time of the run", ProgressText.Time(TimeSpan.FromSeconds(summary.Seconds!.Value)));
     }
 
     private static string Number(long value) => value.ToString("N0", CultureInfo.InvariantCulture);
