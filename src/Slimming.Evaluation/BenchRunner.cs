@@ -13,6 +13,9 @@ namespace Slimming.Evaluation;
 public sealed record BenchOptions
 {
     public required IReadOnlyList<TaskDefinition> Tasks { get; init; }
+
+    /// <summary>Groups of them that are also reported as one (<see cref="TaskSelection"/>).</summary>
+    public IReadOnlyList<TaskGroup> Groups { get; init; } = [];
     public required string DataDir { get; init; }
 
     /// <summary>First item, by row of the data file.</summary>
@@ -32,6 +35,9 @@ public sealed record BenchOptions
 
     /// <summary>Chat template of the model; null for raw prompts.</summary>
     public ChatFormatter? Chat { get; init; }
+
+    /// <summary>Under a chat template: each worked example is a user's and an assistant's turn.</summary>
+    public bool ShotsAsTurns { get; init; }
 
     /// <summary>Source of the template behind <see cref="Chat"/>: part of what a score depends on.</summary>
     public string? ChatSource { get; init; }
@@ -70,11 +76,7 @@ public sealed class BenchRunner(IScoringEngine engine, BenchOptions options, Res
                 RunTask(task, items, store, progress, cancellation);
             }
             store.Flush();
-            var summary = new List<MetricRow>();
-            foreach (var task in options.Tasks)
-            {
-                summary.AddRange(Summary.Of(task, [.. store.ReadItems(task: task.Name)], origin));
-            }
+            var summary = Summary.Of(options.Tasks, options.Groups, store.ReadItems(), origin);
             store.Complete(summary);
             return summary;
         }
@@ -88,15 +90,21 @@ public sealed class BenchRunner(IScoringEngine engine, BenchOptions options, Res
 
     private List<TaskItem> Items(TaskDefinition task)
     {
-        var builder = new ItemBuilder(task, options.DataDir, options.Shots, options.Chat);
-        var items = builder.Build(options.Offset, options.Limit).ToList();
-        return items.Count > 0
-            ? items
-            : throw new SlimmingException(
-                ExitCode.Usage,
-                $"task {task.Name}: no items from --offset {options.Offset} on; {builder.DataPath} has {builder.Count} rows"
-            );
+        var encoder = PairEncoder.For(task, engine.Codec, options.AddBos);
+        PromptFormat format = new()
+        {
+            Chat = options.Chat,
+            ShotsAsTurns = options.ShotsAsTurns,
+            CountTokens = text => encoder.Encode(text).Length,
+        };
+        var builder = new ItemBuilder(task, options.DataDir, options.Shots, format);
+        // Where windows are the items, they are counted once all rows are known.
+        var items = (task.HasWindows ? builder.Build(0, null) : builder.Build(options.Offset, options.Limit)).ToList();
+        return items.Count > 0 ? items : throw NoItems(task, $"{builder.DataPath} has {builder.Count} rows");
     }
+
+    private SlimmingException NoItems(TaskDefinition task, string found) =>
+        new(ExitCode.Usage, $"task {task.Name}: no items from --offset {options.Offset} on; {found}");
 
     private void RunTask(
         TaskDefinition task,
@@ -119,7 +127,7 @@ public sealed class BenchRunner(IScoringEngine engine, BenchOptions options, Res
             {
                 foreach (var row in scorer.Score(group, cancellation).Where(row => !store.Finished.Contains(row.Key)))
                 {
-                    store.Append(row);
+                    store.Append(WithGroups(row));
                 }
             }
             done += group.Length;
@@ -142,21 +150,38 @@ public sealed class BenchRunner(IScoringEngine engine, BenchOptions options, Res
             {
                 if (!store.Finished.Contains(new ItemKey(task.Name, items[i].Doc, items[i].Hash)))
                 {
-                    store.Append(scorer.ScoreRow(items[i], cancellation));
+                    store.Append(WithGroups(scorer.ScoreRow(items[i], cancellation)));
                 }
                 progress?.Report(new BenchProgress(task.Name, i + 1, items.Count));
             }
             return;
         }
         var windows = scorer.CutWindows(items);
-        for (var i = 0; i < windows.Count; i++)
+        var end = (int)Math.Min(windows.Count, options.Offset + (long)(options.Limit ?? windows.Count));
+        if (options.Offset >= windows.Count)
+        {
+            throw NoItems(task, $"the text has {windows.Count} windows");
+        }
+        for (var i = options.Offset; i < end; i++)
         {
             var hash = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(windows[i])))[..32];
             if (!store.Finished.Contains(new ItemKey(task.Name, i, hash)))
             {
-                store.Append(scorer.ScoreWindow(i, windows[i], hash, cancellation));
+                store.Append(WithGroups(scorer.ScoreWindow(i, windows[i], hash, cancellation)));
             }
-            progress?.Report(new BenchProgress(task.Name, i + 1, windows.Count));
+            progress?.Report(new BenchProgress(task.Name, i - options.Offset + 1, end - options.Offset));
         }
+    }
+
+    /// <summary>The row with the groups of this run that it belongs to.</summary>
+    private ItemRow WithGroups(ItemRow row)
+    {
+        List<string> groups =
+        [
+            .. options
+                .Groups.Where(group => group.Tasks.Contains(row.Task, StringComparer.Ordinal))
+                .Select(g => g.Label),
+        ];
+        return groups.Count > 0 ? row with { Groups = groups } : row;
     }
 }

@@ -35,7 +35,10 @@ public static class BenchSettings
             ["model_sha256"] = HashOfFile(engine.Model),
             ["cache_type"] = GgmlTypes.Name(engine.CacheType),
             ["flash_attention"] = engine.FlashAttention ? "on" : "off",
-            ["tasks"] = string.Join(",", options.Tasks.Select(task => task.Name)),
+            ["tasks"] = string.Join(
+                ",",
+                options.Groups.Select(g => g.Label).Concat(options.Tasks.Select(task => task.Name))
+            ),
             ["offset"] = Number(options.Offset),
             ["limit"] = options.Limit is { } limit ? Number(limit) : "all",
             ["shots"] = options.Shots is { } shots ? Number(shots) : "task",
@@ -43,6 +46,10 @@ public static class BenchSettings
             ["bos"] = options.AddBos ? "added" : "not added",
             ["chat_template"] = chatTemplate is null ? "none" : HashOf(chatTemplate),
         };
+        if (options.ShotsAsTurns)
+        {
+            settings["fewshot_as_multiturn"] = "on";
+        }
         if (engine.Adapter is { } adapter)
         {
             settings["adapter_sha256"] = HashOfFile(adapter);
@@ -74,7 +81,17 @@ public static class BenchSettings
     private static string TaskKey(string name) => $"task {name}";
 
     private static string Definition(TaskDefinition task) =>
-        $"version {task.Version}, definition {HashOf(JsonSerializer.Serialize(task with { Origin = "" }))[..16]}";
+        $"version {task.Version}, definition {HashOf(JsonSerializer.Serialize(Scored(task)))[..16]}";
+
+    /// <summary>The definition without what changes no score.</summary>
+    private static TaskDefinition Scored(TaskDefinition task) =>
+        task with
+        {
+            Origin = "",
+            About = "",
+            Items = 0,
+            Source = new SourceDefinition(),
+        };
 
     private static string Number(int value) => value.ToString(CultureInfo.InvariantCulture);
 

@@ -78,16 +78,13 @@ public static class Benchmark
         return (runner, info);
     }
 
-    /// <exception cref="SlimmingException">A task that stands for several.</exception>
-    public static void RefuseFamilies(BenchOptions options)
+    private static void RefuseFamilies(BenchOptions options)
     {
-        ArgumentNullException.ThrowIfNull(options);
         if (options.Tasks.FirstOrDefault(task => task.Variants.Count > 0) is { } family)
         {
-            var member = family.Name.Replace("*", family.Variants[0], StringComparison.Ordinal);
             throw new SlimmingException(
                 ExitCode.Usage,
-                $"--tasks {family.Name}: name one of its members, e.g. {member}"
+                $"task {family.Name} stands for {family.Variants.Count} tasks: pass what TaskSelection.Of makes of it"
             );
         }
     }

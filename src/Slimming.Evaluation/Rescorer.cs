@@ -17,6 +17,7 @@ public sealed class Rescorer
 {
     private readonly ResultsStore _from;
     private readonly IReadOnlyList<TaskDefinition> _tasks;
+    private readonly List<TaskGroup> _groups;
 
     /// <param name="from">A finished run.</param>
     /// <param name="definitions">Definitions by which tasks of the run are scored; the built-in ones for the rest.</param>
@@ -26,7 +27,7 @@ public sealed class Rescorer
         ArgumentNullException.ThrowIfNull(from);
         ArgumentNullException.ThrowIfNull(definitions);
         _from = from;
-        var names = from.ReadSummary().Select(row => row.Task).Distinct(StringComparer.Ordinal).ToList();
+        var names = Tasks(from);
         var stranger = definitions.FirstOrDefault(task => !names.Contains(task.Name, StringComparer.Ordinal));
         if (stranger is not null)
         {
@@ -35,7 +36,28 @@ public sealed class Rescorer
                 $"task {stranger.Name} is not in {from.Folder}; it has {string.Join(", ", names)}"
             );
         }
-        _tasks = names.ConvertAll(name => definitions.FirstOrDefault(task => task.Name == name) ?? BuiltIn(name));
+        _tasks = [.. names.Select(name => definitions.FirstOrDefault(task => task.Name == name) ?? BuiltIn(name))];
+        _groups =
+        [
+            .. from.ReadItems()
+                .SelectMany(row => (row.Groups ?? []).Select(group => (Group: group, row.Task)))
+                .Distinct()
+                .GroupBy(pair => pair.Group, pair => pair.Task, StringComparer.Ordinal)
+                .Select(group => new TaskGroup(group.Key, [.. group], group.Count())),
+        ];
+    }
+
+    /// <summary>Tasks of a finished run, groups of them aside.</summary>
+    public static IReadOnlyList<string> Tasks(ResultsStore run)
+    {
+        ArgumentNullException.ThrowIfNull(run);
+        return
+        [
+            .. run.ReadSummary()
+                .Where(row => row.Members == 0)
+                .Select(row => row.Task)
+                .Distinct(StringComparer.Ordinal),
+        ];
     }
 
     /// <summary>Settings of the new run: the old ones with the definitions in place of those it was scored by.</summary>
@@ -64,12 +86,11 @@ public sealed class Rescorer
         var changed = new List<RescoredTask>();
         foreach (var task in _tasks)
         {
-            var answers = new AnswerExtraction(task.Answer);
             long count = 0;
             foreach (var old in _from.ReadItems(texts: true, tokens: true, task.Name))
             {
                 cancellation.ThrowIfCancellationRequested();
-                var row = Score(task, answers, old) with { TaskVersion = task.Version };
+                var row = Score(task, old) with { TaskVersion = task.Version };
                 count += Differs(old, row) ? 1 : 0;
                 if (!to.Finished.Contains(row.Key))
                 {
@@ -81,7 +102,7 @@ public sealed class Rescorer
         to.Flush();
         var first = _from.ReadSummary()[0];
         var origin = new ResultOrigin(first.Engine, first.Machine, commit);
-        var metrics = _tasks.SelectMany(task => Summary.Of(task, [.. to.ReadItems(task: task.Name)], origin)).ToList();
+        var metrics = Summary.Of(_tasks, _groups, to.ReadItems(), origin);
         to.Complete(metrics);
         return (metrics, changed);
     }
@@ -101,7 +122,7 @@ public sealed class Rescorer
         }
     }
 
-    private ItemRow Score(TaskDefinition task, AnswerExtraction answers, ItemRow row)
+    private ItemRow Score(TaskDefinition task, ItemRow row)
     {
         var kind =
             row.ChoiceLogprobs is not null ? TaskKind.MultipleChoice
@@ -119,7 +140,7 @@ public sealed class Rescorer
             row.Continuations
             ?? throw Wrong(row, "has no stored continuations; the texts of the run are needed to score it again");
         return kind == TaskKind.GenerateUntil
-            ? RowScoring.WithAnswer(row, answers, row.Generated!, continuations[0])
+            ? RowScoring.WithAnswer(row, task, row.Generated!, continuations)
             : RowScoring.WithChoices(
                 row,
                 task,
@@ -132,8 +153,8 @@ public sealed class Rescorer
     /// <summary>Code points without the delimiter, which a chat template leaves out.</summary>
     private int Length(TaskDefinition task, ItemRow row, string continuation)
     {
-        var raw = _from.Info.Settings.GetValueOrDefault("chat_template", "none") == "none";
-        var delimiter = raw ? task.Delimiter : "";
+        var chat = _from.Info.Settings.GetValueOrDefault("chat_template", "none") != "none";
+        var delimiter = task.DelimiterOf(chat);
         return continuation.StartsWith(delimiter, StringComparison.Ordinal)
             ? PythonText.CodePoints(continuation[delimiter.Length..])
             : throw Wrong(row, $"has the choice \"{continuation}\", which does not begin with \"{delimiter}\"");
@@ -142,7 +163,8 @@ public sealed class Rescorer
     private static bool Differs(ItemRow old, ItemRow row) =>
         (old.Acc, old.AccNorm, old.Strict, old.Flexible) != (row.Acc, row.AccNorm, row.Strict, row.Flexible)
         || (old.ExactMatchStrict, old.ExactMatchFlexible, old.TolFlex)
-            != (row.ExactMatchStrict, row.ExactMatchFlexible, row.TolFlex);
+            != (row.ExactMatchStrict, row.ExactMatchFlexible, row.TolFlex)
+        || (old.F1, old.Jaccard, old.JaccardSet) != (row.F1, row.Jaccard, row.JaccardSet);
 
     private static SlimmingException Wrong(ItemRow row, string problem) =>
         new(ExitCode.Usage, $"task {row.Task}, doc {row.Doc}: {problem}");

@@ -38,10 +38,23 @@ public sealed record ItemRow
     public double? ExactMatchStrict { get; init; }
     public double? ExactMatchFlexible { get; init; }
     public double? TolFlex { get; init; }
+    public double? F1 { get; init; }
+
+    /// <summary>Common words over the length of the longer text; 1 where both have the same words.</summary>
+    public double? Jaccard { get; init; }
+
+    /// <summary>Jaccard index of the sets of words.</summary>
+    public double? JaccardSet { get; init; }
     public double? Nll { get; init; }
     public long? NTokens { get; init; }
     public long? NWords { get; init; }
     public long? NBytes { get; init; }
+
+    /// <summary>The member of a family of tasks (an MMLU subject); null for a task by itself.</summary>
+    public string? Subject { get; init; }
+
+    /// <summary>Groups of the run whose common values this item is part of; null without any.</summary>
+    public IReadOnlyList<string>? Groups { get; init; }
 
     /// <summary>The input did not fit the context and lost its oldest tokens.</summary>
     public bool Truncated { get; init; }

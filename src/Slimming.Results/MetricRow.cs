@@ -16,4 +16,11 @@ public sealed record MetricRow(
     string Engine,
     string Machine,
     string Commit
-);
+)
+{
+    /// <summary>Items whose input did not fit the context and lost its oldest tokens.</summary>
+    public long Truncated { get; init; }
+
+    /// <summary>Tasks that <see cref="Task"/> is a group of; 0 for a task by itself.</summary>
+    public long Members { get; init; }
+}

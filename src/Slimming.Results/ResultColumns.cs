@@ -44,6 +44,11 @@ internal static class ResultColumns
         new("n_bytes", DuckDbType.BigInt, r => r.NBytes),
         new("truncated", DuckDbType.Boolean, r => r.Truncated),
         new("cluster", DuckDbType.Varchar, r => r.Cluster),
+        new("subject", DuckDbType.Varchar, r => r.Subject),
+        new("groups", s_texts, r => r.Groups),
+        new("f1", DuckDbType.Double, r => r.F1),
+        new("jaccard", DuckDbType.Double, r => r.Jaccard),
+        new("jaccard_set", DuckDbType.Double, r => r.JaccardSet),
     ];
 
     public static IReadOnlyList<ResultColumn<ItemRow>> Texts { get; } =
@@ -69,6 +74,8 @@ internal static class ResultColumns
         new("engine", DuckDbType.Varchar, r => r.Engine),
         new("machine", DuckDbType.Varchar, r => r.Machine),
         new("commit", DuckDbType.Varchar, r => r.Commit),
+        new("truncated", DuckDbType.BigInt, r => r.Truncated),
+        new("members", DuckDbType.BigInt, r => r.Members),
     ];
 
     /// <summary>The name of the first value that is NaN or infinite, or null.</summary>

@@ -14,8 +14,13 @@ internal static class ResultRows
             Doc = row.Integer("doc")!.Value,
             ItemHash = row.Text("item_hash")!,
             PromptHash = row.Text("prompt_hash")!,
-            // Results written before this column was added have none.
-            Cluster = row.Columns.Contains("cluster", StringComparer.Ordinal) ? row.Text("cluster") : null,
+            // Results written before these columns were added have none.
+            Cluster = Has(row, "cluster") ? row.Text("cluster") : null,
+            Subject = Has(row, "subject") ? row.Text("subject") : null,
+            Groups = Has(row, "groups") ? row.List<string>("groups") : null,
+            F1 = Has(row, "f1") ? row.Number("f1") : null,
+            Jaccard = Has(row, "jaccard") ? row.Number("jaccard") : null,
+            JaccardSet = Has(row, "jaccard_set") ? row.Number("jaccard_set") : null,
             NCtx = row.List<long>("n_ctx"),
             NCont = row.List<long>("n_cont"),
             ChoiceLogprobs = row.List<double>("choice_logprobs"),
@@ -65,7 +70,13 @@ internal static class ResultRows
             row.Text("engine")!,
             row.Text("machine")!,
             row.Text("commit")!
-        );
+        )
+        {
+            Truncated = Has(row, "truncated") ? row.Integer("truncated") ?? 0 : 0,
+            Members = Has(row, "members") ? row.Integer("members") ?? 0 : 0,
+        };
+
+    private static bool Has(DuckDbRow row, string column) => row.Columns.Contains(column, StringComparer.Ordinal);
 
     private static long[][]? Nested(object? value) =>
         (value as Array)?.Cast<Array>().Select(inner => inner.Cast<long>().ToArray()).ToArray();

@@ -73,7 +73,9 @@ public sealed class BenchTests : IDisposable
     [InlineData("--scale", "2", "--adapter")]
     [InlineData("--limit", "0", "--limit 0")]
     [InlineData("--offset", "9", "2 rows")]
-    [InlineData("--tasks", "mmlu_*", "mmlu_abstract_algebra")]
+    [InlineData("--tasks", "mmlu", "57 tasks of it have no data")]
+    [InlineData("--tasks", "mmlu_stem", "cais/mmlu")]
+    [InlineData("--fewshot-as-multiturn", "--bos", "--chat-template")]
     [InlineData("--tasks", "piqa", "piqa/validation.jsonl")]
     public void WhatCannotBeHonouredIsRefused(string option, string value, string named)
     {
@@ -81,6 +83,78 @@ public sealed class BenchTests : IDisposable
         answer.Code.ShouldBe(ExitCode.Usage, answer.Error);
         answer.Error.ShouldContain(named);
         Directory.Exists(At("bad")).ShouldBeFalse();
+    }
+
+    [Fact]
+    public void AGroupRunsWithoutAbsentMembersWhereAsked()
+    {
+        foreach (var subject in new[] { "anatomy", "virology", "philosophy" })
+        {
+            Directory.CreateDirectory(At($"mmlu/{subject}"));
+            File.WriteAllText(
+                At($"mmlu/{subject}/test.jsonl"),
+                """{"question": "q", "subject": "s", "choices": ["a", "b", "c", "d"], "answer": 1}"""
+            );
+        }
+        var refused = Bench("--out", At("bad"), "--tasks", "mmlu");
+        refused.Code.ShouldBe(ExitCode.Usage);
+        refused.Error.ShouldContain("54 tasks of it have no data");
+        refused.Error.ShouldContain("mmlu_abstract_algebra");
+        var answer = Bench("--out", At("r"), "--tasks", "mmlu", "--allow-missing", "--json");
+        answer.Code.ShouldBe(ExitCode.Done, answer.Error);
+        answer.Error.ShouldContain("54 tasks");
+        using var json = JsonDocument.Parse(answer.Output);
+        json.RootElement.GetProperty("metrics")
+            .EnumerateArray()
+            .Select(row => (row.GetProperty("task").GetString(), row.GetProperty("n").GetInt32()))
+            .ShouldBe([
+                ("mmlu_anatomy", 1),
+                ("mmlu_philosophy", 1),
+                ("mmlu_virology", 1),
+                ("mmlu (3 of 57)", 3),
+                ("mmlu_stem (1 of 19)", 1),
+                ("mmlu_humanities (1 of 13)", 1),
+                ("mmlu_other (1 of 13)", 1),
+                ("mmlu_hendrycks_humanities (1 of 13)", 1),
+                ("mmlu_hendrycks_other (2 of 14)", 2),
+            ]);
+        var first = Cli.Run(["results", At("r"), "--format", "jsonl"]).Output.Split('\n')[0];
+        first.ShouldContain("\"subject\":\"anatomy\"");
+        first.ShouldContain("\"groups\":[\"mmlu (3 of 57)\"");
+        var again = Cli.Run(["rescore", At("r"), "--out", At("again"), "--json"]);
+        again.Code.ShouldBe(ExitCode.Done, again.Error);
+        again.Output.ShouldContain("mmlu_hendrycks_other (2 of 14)");
+        Cli.Run(["compare", At("r"), At("again")]).Code.ShouldBe(ExitCode.Done);
+    }
+
+    [Fact]
+    public void TheListSaysWhichDataAreAtHand()
+    {
+        Directory.CreateDirectory(At("piqa"));
+        Directory.CreateDirectory(At("corpora"));
+        File.WriteAllLines(
+            At("piqa/validation.jsonl"),
+            Enumerable.Repeat("""{"goal": "g", "sol1": "a", "sol2": "b", "label": 0}""", 3)
+        );
+        File.WriteAllText(At("corpora/ptb.test.txt"), "a\nb\n");
+        var table = Cli.Run(["bench", "--list", "--data-dir", _folder.FullName]);
+        table.Code.ShouldBe(ExitCode.Done, table.Error);
+        using var json = JsonDocument.Parse(
+            Cli.Run(["bench", "--list", "--data-dir", _folder.FullName, "--json"]).Output
+        );
+        var tasks = json
+            .RootElement.GetProperty("tasks")
+            .EnumerateArray()
+            .ToDictionary(task => task.GetProperty("name").GetString()!);
+        tasks.Keys.ShouldContain("mmlu");
+        tasks["piqa"].GetProperty("at_hand").GetProperty("rows").GetInt32().ShouldBe(3);
+        tasks["piqa"].GetProperty("items").GetInt32().ShouldBe(1838);
+        tasks["gsm8k_cot"].GetProperty("shots").GetInt32().ShouldBe(8);
+        tasks["ptb"].GetProperty("at_hand").GetProperty("stand_in").GetBoolean().ShouldBeTrue();
+        var squad = tasks["squad"];
+        squad.GetProperty("at_hand").GetProperty("file").ValueKind.ShouldBe(JsonValueKind.Null);
+        squad.GetProperty("source").GetString()!.ShouldContain("rajpurkar/squad");
+        tasks["mmlu"].GetProperty("members").GetArrayLength().ShouldBe(57);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Slimming.Evaluation.Engine;
 using Slimming.Evaluation.Items;
@@ -5,6 +6,7 @@ using Slimming.Evaluation.Scoring;
 using Slimming.Evaluation.Tasks;
 using Slimming.Evaluation.Text;
 using Slimming.LlamaCpp;
+using Slimming.Results;
 using Slimming.TestSupport;
 
 namespace Slimming.Evaluation.Tests;
@@ -78,7 +80,7 @@ public sealed class HarnessFixtureTests
         {
             item.Shots.ShouldBe(Ints(row.GetProperty("train_rows")));
             item.Contexts.ShouldBe([row.GetProperty("prompt").GetString()!]);
-            item.Target.ShouldBe(row.GetProperty("target").GetString());
+            item.Targets.ShouldBe([row.GetProperty("target").GetString()!]);
             new PairEncoder(new TestCodec(model.Vocab), addBos: false)
                 .Encode(item.Contexts[0])
                 .Length.ShouldBe(row.GetProperty("n_ctx").GetInt32());
@@ -110,6 +112,93 @@ public sealed class HarnessFixtureTests
             extraction.Matches(strict, target).ShouldBe(row.GetProperty("em_strict").GetDouble() > 0, generated);
             extraction.Matches(flexible, target).ShouldBe(row.GetProperty("em_flexible").GetDouble() > 0, generated);
         }
+    }
+
+    /// <summary>The texts that the reference model wrote, to what was taken out of them.</summary>
+    [Fact]
+    public void RecordedAnswersAreExtractedAsInTheHarness()
+    {
+        var task = TaskCatalog.Find("gsm8k");
+        var extraction = new AnswerExtraction(task.Answer);
+        var rows = Lines("fixtures/harness/gsm8k.jsonl");
+        rows.Count.ShouldBe(16);
+        foreach (var row in rows)
+        {
+            var generated = row.GetProperty("generated").GetString()!;
+            var target = row.GetProperty("target").GetString()!;
+            var strict = extraction.Strict(generated);
+            var flexible = extraction.Flexible(generated)!;
+            strict.ShouldBe(row.GetProperty("strict").GetString());
+            flexible.ShouldBe(row.GetProperty("flexible").GetString());
+            (extraction.Matches(strict, target) ? 1.0 : 0).ShouldBe(row.GetProperty("exact_match_strict").GetDouble());
+            (extraction.Matches(flexible, target) ? 1.0 : 0).ShouldBe(
+                row.GetProperty("exact_match_flexible").GetDouble()
+            );
+            // The file's list ends with the text of EOS, which the generator adds itself.
+            row.GetProperty("until").EnumerateArray().Select(stop => stop.GetString()!).ShouldBe(task.Stops);
+            foreach (var stop in row.GetProperty("stop_used").EnumerateArray())
+            {
+                generated.ShouldNotContain(stop.GetString()!);
+            }
+        }
+    }
+
+    /// <summary>From the recorded likelihoods to the printed metrics and standard errors, by this project's own summary.</summary>
+    [Fact]
+    public void SummariesEqualTheHarness()
+    {
+        using var summary = JsonDocument.Parse(File.ReadAllText(SharedFiles.Require("fixtures/harness/summary.json")));
+        var tasks = summary.RootElement.GetProperty("tasks").EnumerateArray().ToList();
+        tasks.Count.ShouldBe(11);
+        foreach (var expected in tasks)
+        {
+            var name = expected.GetProperty("task").GetString()!;
+            var task = TaskCatalog.Find(name);
+            task.Version.ShouldBe(
+                expected.GetProperty("yaml_version").GetDouble().ToString("0", CultureInfo.InvariantCulture)
+            );
+            var rows = Lines($"fixtures/harness/{name}.jsonl");
+            rows.Count.ShouldBe(expected.GetProperty("n").GetInt32());
+            var shots = expected.GetProperty("num_fewshot").GetInt32();
+            var items = new ItemBuilder(task, SharedFiles.Require("data"), shots).Build(0, rows.Count);
+            var scored = rows.Zip(items, (row, item) => Scored(task, row, item)).ToList();
+            var metrics = Summary.Of([task], [], scored, new ResultOrigin("", "", "")).ToDictionary(m => m.Metric);
+            foreach (var value in expected.GetProperty("metrics").EnumerateObject())
+            {
+                var parts = value.Name.Split(',');
+                var metric = parts[0].Replace("_stderr", "", StringComparison.Ordinal);
+                metric = parts[1] switch
+                {
+                    "strict-match" => metric + "_strict",
+                    "flexible-extract" => metric + "_flexible",
+                    _ => metric,
+                };
+                var own = metrics[metric];
+                var given = parts[0].EndsWith("_stderr", StringComparison.Ordinal) ? own.Stderr : own.Value;
+                given!.Value.ShouldBe(value.Value.GetDouble(), 1e-12, $"{name} {value.Name}");
+            }
+        }
+    }
+
+    private static ItemRow Scored(TaskDefinition task, JsonElement row, TaskItem item)
+    {
+        var empty = new ItemRow
+        {
+            Task = task.Name,
+            TaskVersion = task.Version,
+            Doc = item.Doc,
+            ItemHash = item.Hash,
+            PromptHash = item.PromptHash,
+        };
+        return task.Kind == TaskKind.GenerateUntil
+            ? RowScoring.WithAnswer(empty, task, row.GetProperty("generated").GetString()!, item.Targets)
+            : RowScoring.WithChoices(
+                empty,
+                task,
+                [.. row.GetProperty("ll").EnumerateArray().Select(ll => ll.GetDouble())],
+                item.Lengths,
+                item.Gold
+            );
     }
 
     [Fact]
@@ -219,6 +308,7 @@ public sealed class HarnessFixtureTests
 internal sealed class TestCodec(LlamaVocab vocab) : ITextCodec
 {
     public int Bos => vocab.Bos;
+    public bool AddsBos => vocab.AddBos;
     public int PrefixToken => vocab.Bos;
 
     public int[] Tokenize(string text) => vocab.Tokenize(text, addSpecial: false, parseSpecial: true);

@@ -1,5 +1,6 @@
 using System.Text;
 using Slimming.Evaluation.Engine;
+using Slimming.Evaluation.Items;
 using Slimming.Evaluation.Scoring;
 using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
@@ -104,6 +105,160 @@ public sealed class RunnerTests : IDisposable
         summary["token_perplexity"].ShouldBe(Math.Exp(nll / 11), 1e-9);
     }
 
+    [Fact]
+    public void AGroupIsTheMeanOfItsItemsAndItsErrorIsPooled()
+    {
+        const string yaml = """
+            name: part_*
+            kind: multiple_choice
+            data: ["{variant}.jsonl"]
+            prompt: "{question}"
+            choices: [a, bb]
+            gold: "{answer}"
+            metrics: [acc]
+            variants: [one, two, three]
+            group: part
+            subgroups: { part_few: [one, three] }
+            """;
+        // The fake likes choice 0 best: right are 2 of 3, 1 of 5, and the only one.
+        Rows("one", 0, 0, 1);
+        Rows("two", 1, 1, 0, 1, 1);
+        Rows("three", 0);
+        using var engine = new FakeEngine();
+        var file = Path.Combine(_folder.FullName, "part.yaml");
+        File.WriteAllText(file, yaml);
+        var summary = Run(engine, TaskSelection.Of([file]), "g").ToDictionary(row => row.Task);
+        summary["part_one"].Value.ShouldBe(2.0 / 3, 1e-12);
+        summary["part"].Value.ShouldBe(4.0 / 9, 1e-12);
+        (summary["part"].N, summary["part"].Members, summary["part_one"].Members).ShouldBe((9, 3, 0));
+        // Sums of squares about the means: 2/3, 4/5, 0; over 9 - 3 and 9.
+        summary["part"].Stderr!.Value.ShouldBe(Math.Sqrt(((2.0 / 3) + 0.8) / 6 / 9), 1e-12);
+        summary["part_few"].Value.ShouldBe(0.75, 1e-12);
+        summary["part_few"].Stderr!.Value.ShouldBe(Math.Sqrt(2.0 / 3 / 2 / 4), 1e-12);
+        summary["part_three"].Stderr.ShouldBeNull();
+        using var store = ResultsStore.OpenFinished(Path.Combine(_folder.FullName, "g"));
+        var items = store.ReadItems().ToList();
+        items.Select(item => item.Subject).ShouldBe(["one", "one", "one", "two", "two", "two", "two", "two", "three"]);
+        items[0].Groups.ShouldBe(["part", "part_few"]);
+        items[4].Groups.ShouldBe(["part"]);
+        // Rescoring without the model finds the groups again.
+        var rescorer = new Rescorer(store, TaskSelection.Of([file]).Tasks);
+        using var again = ResultsStore.OpenForWriting(Path.Combine(_folder.FullName, "h"), rescorer.Info);
+        rescorer
+            .Run(again, "none", TestContext.Current.CancellationToken)
+            .Metrics.Select(row => (row.Task, row.Value, row.Stderr, row.Members))
+            .ShouldBe(summary.Values.Select(row => (row.Task, row.Value, row.Stderr, row.Members)));
+    }
+
+    [Fact]
+    public void WindowsOfAJoinedTextAreTheItems()
+    {
+        using var engine = new FakeEngine();
+        const string yaml = """
+            name: text
+            kind: perplexity
+            data: [lines.txt]
+            rows: lines
+            first_rows: 3
+            prompt: "{text|strip}"
+            join: "\n\n"
+            bos: tokenizer
+            windows: disjoint
+            window_length: 5
+            metrics: [token_perplexity]
+            """;
+        File.WriteAllLines(Path.Combine(_folder.FullName, "lines.txt"), [" abc ", "", "defg", "left out"]);
+        // "abc", "", "defg" joined: 11 bytes, two windows of 5.
+        Run(engine, yaml, "w").Single().N.ShouldBe(2);
+        using var adding = new FakeEngine { AddsBos = true };
+        Run(adding, yaml.Replace("name: text", "name: other", StringComparison.Ordinal), "x").Single().N.ShouldBe(2);
+        using var store = ResultsStore.OpenFinished(Path.Combine(_folder.FullName, "x"));
+        store
+            .ReadItems(tokens: true)
+            .Select(row => string.Concat(row.ContIds!.Single().Select(id => (char)id)))
+            .ShouldBe(["\u0001abc\n", "\n\n\nde"]);
+        // One window alone, as --offset and --limit ask.
+        var one = Run(new FakeEngine(), TaskSelectionOf(yaml), "y", offset: 1, limit: 1).Single();
+        one.N.ShouldBe(1);
+    }
+
+    [Fact]
+    public void SlicesLieWherePythonDrawsThem()
+    {
+        using var engine = new FakeEngine();
+        const string yaml = """
+            name: text
+            kind: perplexity
+            data: [lines.txt]
+            rows: lines
+            prompt: "{text}"
+            windows: slices
+            window_length: 4
+            window_count: 6
+            window_seed: 0
+            metrics: [token_perplexity]
+            """;
+        var rows = Enumerable.Range(0, 7).Select(i => new string((char)('a' + i), i) + "0123456"[..i]).ToList();
+        File.WriteAllLines(Path.Combine(_folder.FullName, "lines.txt"), rows);
+        Run(engine, yaml, "s").Single().N.ShouldBe(6);
+        using var store = ResultsStore.OpenFinished(Path.Combine(_folder.FullName, "s"));
+        // python3: random.seed(0), randint over the 7 rows until one has more than 4 characters, randint(0, len - 5).
+        store
+            .ReadItems(tokens: true)
+            .Select(row => string.Concat(row.ContIds!.Single().Select(id => (char)id)))
+            .ShouldBe(["0123", "0123", "e012", "dd01", "dd01", "eee0"]);
+        File.WriteAllLines(Path.Combine(_folder.FullName, "lines.txt"), ["abcd", "ab"]);
+        Should
+            .Throw<SlimmingException>(() => Run(engine, yaml, "t"))
+            .Message.ShouldContain("none of 2 rows has more than 4 tokens");
+    }
+
+    [Fact]
+    public void TruncatedItemsAreCounted()
+    {
+        using var engine = new FakeEngine { TruncateFrom = "q40" };
+        Run(engine, Choices, "u").ShouldAllBe(row => row.Truncated == 1);
+        using var store = ResultsStore.OpenFinished(Path.Combine(_folder.FullName, "u"));
+        store.ReadItems().Where(item => item.Truncated).Select(item => item.Doc).ShouldBe([40L]);
+        store.ReadSummary().ShouldAllBe(row => row.Truncated == 1);
+    }
+
+    [Theory]
+    [InlineData(false, "[system]S[user]q1=1;q2[assistant]")]
+    [InlineData(true, "[system]S[user]q1[assistant]1[user]q2[assistant]")]
+    public void AChatTemplateTakesShotsAsTextOrAsTurns(bool turns, string expected)
+    {
+        const string shape = """
+            data: [chat.jsonl]
+            description: "S"
+            prompt: "{q}"
+            delimiter: "="
+            few_shot: { count: 1, rule: first_n, separator: ";", samples: [{q: q1, a: "1", b: "x", g: "0"}] }
+
+            """;
+        File.WriteAllText(
+            Path.Combine(_folder.FullName, "chat.jsonl"),
+            """{"q": "q2", "a": "2", "b": "x", "g": "0"}"""
+        );
+        var format = new PromptFormat
+        {
+            Chat = list => string.Concat(list.Select(turn => $"[{turn.Role}]{turn.Text}")) + "[assistant]",
+            ShotsAsTurns = turns,
+        };
+        var choice = Item(
+            "kind: multiple_choice\nname: c\nchoices: [\"{a}\", \"{b}\"]\ngold: \"{g}\"\nmetrics: [acc]\n"
+        );
+        choice.Contexts.ShouldBe([expected]);
+        choice.Continuations.ShouldBe(["2", "x"]);
+        var generation = Item("kind: generate_until\nname: g\ntarget: \"{a}\"\nmetrics: [exact_match]\n");
+        generation.Contexts.ShouldBe([expected]);
+
+        TaskItem Item(string kind) =>
+            new ItemBuilder(TaskCatalog.Parse(kind + shape, "chat.yaml"), _folder.FullName, null, format)
+                .Build(0, null)
+                .Single();
+    }
+
     [Theory]
     [InlineData(Fault.NaN, "colours, doc 40, choice 1")]
     [InlineData(Fault.Missing, "answers")]
@@ -142,12 +297,36 @@ public sealed class RunnerTests : IDisposable
         error.Message.ShouldContain("gold \"7\"");
     }
 
-    private IReadOnlyList<MetricRow> Run(FakeEngine engine, string yaml, string name)
+    private void Rows(string name, params int[] answers) =>
+        File.WriteAllLines(
+            Path.Combine(_folder.FullName, name + ".jsonl"),
+            answers.Select(answer => $$"""{"question": "q", "answer": {{answer}}}""")
+        );
+
+    private static TaskSelection TaskSelectionOf(string yaml) => new([TaskCatalog.Parse(yaml, "test.yaml")], [], []);
+
+    private IReadOnlyList<MetricRow> Run(FakeEngine engine, string yaml, string name) =>
+        Run(engine, TaskSelectionOf(yaml), name);
+
+    private IReadOnlyList<MetricRow> Run(
+        FakeEngine engine,
+        TaskSelection selection,
+        string name,
+        int offset = 0,
+        int? limit = null
+    )
     {
-        var options = new BenchOptions { Tasks = [TaskCatalog.Parse(yaml, "test.yaml")], DataDir = _folder.FullName };
+        var options = new BenchOptions
+        {
+            Tasks = selection.Tasks,
+            Groups = selection.Groups,
+            DataDir = _folder.FullName,
+            Offset = offset,
+            Limit = limit,
+        };
         var info = new RunInfo
         {
-            Settings = new SortedDictionary<string, string>(StringComparer.Ordinal) { ["task"] = yaml },
+            Settings = new SortedDictionary<string, string>(StringComparer.Ordinal) { ["task"] = name },
         };
         using var store = ResultsStore.OpenForWriting(Path.Combine(_folder.FullName, name), info);
         return new BenchRunner(engine, options, new ResultOrigin("fake", "here", "none")).Run(
@@ -178,6 +357,8 @@ public sealed class RunnerTests : IDisposable
         public ITextCodec Codec => this;
         public int MaxLength => 64;
         public int Bos => 1;
+        public bool AddsBos { get; init; }
+        public string? TruncateFrom { get; init; }
         public int PrefixToken => 1;
 
         public int[] Tokenize(string text) => [.. Encoding.UTF8.GetBytes(text).Select(b => (int)b)];
@@ -209,7 +390,7 @@ public sealed class RunnerTests : IDisposable
                             : n == 2 ? -1
                             : -(n - 1) - 0.5,
                         false,
-                        false
+                        Detokenize(request.Context) == TruncateFrom
                     );
                 })
                 .ToList();

@@ -1,3 +1,4 @@
+using Slimming.Evaluation.Scoring;
 using Slimming.Evaluation.Tasks;
 using Slimming.Evaluation.Text;
 using Slimming.Gguf;
@@ -19,7 +20,71 @@ public sealed class TextTests
         random = new PythonRandom(1234);
         random.Sample(7473, 5).ShouldBe([6374, 3610, 957, 61, 742]);
         random.Sample(7473, 5).ShouldBe([7462, 6610, 4769, 286, 5501]);
+        random.Sample(7473, 5).ShouldBe([5677, 687, 806, 6279, 2905]);
     }
+
+    [Fact]
+    public void PermutationsAreTorchs()
+    {
+        // METHODS.md section 10.
+        new MersenneTwister(42)
+            .NextUInt32()
+            .ShouldBe(1608637542u);
+        TorchRandom.Permutation(100, 42).Take(8).ShouldBe([42, 96, 62, 98, 46, 95, 60, 24]);
+        TorchRandom.Permutation(3270, 42).Take(8).ShouldBe([282, 3153, 2578, 2833, 2504, 90, 2626, 3238]);
+        TorchRandom.Permutation(3270, 42).Order().ShouldBe(Enumerable.Range(0, 3270));
+    }
+
+    /// <summary>METHODS.md section 10: what GSM8K's two rules find, and what is left after cleaning.</summary>
+    [Theory]
+    [InlineData("16-7=<<16-7=9>>9\n#### 18\n\n", "18", "18")]
+    [InlineData("The answer is $1,234.50.", "[invalid]", "1234.50")]
+    [InlineData("so he has 7.", "[invalid]", "7")]
+    [InlineData("12 eggs... ok", "[invalid]", "..")]
+    [InlineData("-3 and then 4-5", "[invalid]", "-5")]
+    [InlineData("#### 1,000.00 dollars", "1000.00", "1000.00")]
+    public void Gsm8kRulesFindTheTable(string text, string strict, string flexible)
+    {
+        var extraction = new AnswerExtraction(TaskCatalog.Find("gsm8k").Answer);
+        extraction.Clean(extraction.Strict(text)).ShouldBe(strict);
+        extraction.Clean(extraction.Flexible(text)!).ShouldBe(flexible);
+    }
+
+    [Fact]
+    public void TheToleranceComparesNumbersNotTexts()
+    {
+        var extraction = new AnswerExtraction(TaskCatalog.Find("gsm8k").Answer);
+        var given = extraction.Flexible("#### 1,000.00 dollars")!;
+        extraction.Matches(given, "so #### 1000").ShouldBeFalse();
+        extraction.MatchesWithTolerance(given, "so #### 1000").ShouldBeTrue();
+        extraction.MatchesWithTolerance("[invalid]", "#### 0").ShouldBeFalse();
+    }
+
+    [Theory]
+    [InlineData("The  Cat, a dog; AN_owl's", "cat dog anowls")]
+    [InlineData("a.b. the-end", "ab theend")]
+    [InlineData("Ünïcode – the dash", "ünïcode – dash")]
+    [InlineData("A an THE", "")]
+    public void SquadAnswersAreNormalised(string text, string expected) =>
+        TextFilters.Apply("squad", text).ShouldBe(expected);
+
+    [Theory]
+    [InlineData("drop_last", "", "")]
+    [InlineData("drop_last", "a👨", "a")]
+    [InlineData("lower_first", "ÉA", "éA")]
+    [InlineData("unquote", "say 'a' and 'b' now", "say a' and 'b now")]
+    [InlineData("after_last(####)", "1 #### 2 #### 3", " 3")]
+    [InlineData("after_last(####)", "none", "none")]
+    [InlineData("map(a=x,b=y)", "b", "y")]
+    public void FiltersDoAsTheyAreNamed(string filter, string text, string expected) =>
+        TextFilters.Apply(filter, text).ShouldBe(expected);
+
+    [Theory]
+    [InlineData("map(a=x,b=y)", "c", "expected a or b")]
+    [InlineData("before(_)", "none", "no \"_\"")]
+    [InlineData("shout", "", "unknown filter")]
+    public void AFilterThatCannotBeAppliedSaysWhy(string filter, string text, string named) =>
+        Should.Throw<FormatException>(() => TextFilters.Apply(filter, text)).Message.ShouldContain(named);
 
     [Theory]
     [InlineData("the man in USA", "The man in usa")]
@@ -56,46 +121,33 @@ public sealed class TextTests
                     "arc_challenge",
                     "arc_easy",
                     "boolq",
+                    "boolq_s3",
                     "c4",
+                    "c4_gptq",
+                    "c4_new_gptq",
+                    "copa",
+                    "copa_s3",
                     "gsm8k",
+                    "gsm8k_cot",
                     "hellaswag",
                     "mmlu_*",
+                    "mmlu_s2_*",
                     "openbookqa",
                     "piqa",
                     "ptb",
+                    "ptb_gptq",
+                    "ptb_new_gptq",
+                    "squad",
+                    "unifiedqa",
+                    "unifiedqa_*",
                     "wikitext",
-                    "wikitext2",
+                    "wikitext_gptq",
                     "winogrande",
                 ],
                 ignoreOrder: true
             );
         TaskCatalog.Find("mmlu_world_religions").Variant.ShouldBe("world_religions");
         TaskCatalog.BuiltIn.Single(task => task.Name == "mmlu_*").Variants.Count.ShouldBe(57);
-    }
-
-    [Theory]
-    [InlineData("name: x\nkind: multiple_choice\ndata: [a.jsonl]\nprompt: q\nmetrics: [acc]", "choices")]
-    [InlineData("name: x\nkind: multiple_choice\ndata: [a.jsonl]\nprompt: q\nchoices: [a, b]\nmetrics: [acc]", "gold")]
-    [InlineData(
-        "name: x\nkind: multiple_choice\ndata: [a.jsonl]\nprompt: q\nchoices: [a, b]\ngold: '0'\nmetrics: [f1]",
-        "f1"
-    )]
-    [InlineData(
-        "name: x\nkind: generate_until\ndata: [a.jsonl]\nprompt: q\ntarget: t\nmetrics: [tol_flex]",
-        "answer.flexible"
-    )]
-    [InlineData("name: x\nkind: guess", "guess")]
-    [InlineData("name: x\nprompts: q", "prompts")]
-    [InlineData(
-        "name: x\nkind: generate_until\ndata: [a.jsonl]\nprompt: q\ntarget: t\nstops: ['']\nmetrics: [exact_match_strict]",
-        "stops"
-    )]
-    public void AWrongTaskFileNamesTheKey(string yaml, string key)
-    {
-        var error = Should.Throw<SlimmingException>(() => TaskCatalog.Parse(yaml, "my.yaml"));
-        error.Code.ShouldBe(ExitCode.Usage);
-        error.Message.ShouldContain("my.yaml");
-        error.Message.ShouldContain(key);
     }
 
     [Fact]

@@ -36,8 +36,8 @@ internal static class BenchDisplay
     {
         var table = new Table()
             .Border(TableBorder.Minimal)
-            .AddColumns("task", "metric", "value", "stderr", "95% interval", "n");
-        for (var column = 2; column < 6; column++)
+            .AddColumns("task", "metric", "value", "stderr", "95% interval", "n", "truncated");
+        for (var column = 2; column < 7; column++)
         {
             table.Columns[column].RightAligned();
         }
@@ -49,7 +49,8 @@ internal static class BenchDisplay
                 Number(row.Value),
                 row.Stderr is { } error ? Number(error) : "-",
                 row is { IntervalLow: { } low, IntervalHigh: { } high } ? $"{Number(low)} to {Number(high)}" : "-",
-                row.N.ToString(CultureInfo.InvariantCulture)
+                row.N.ToString(CultureInfo.InvariantCulture),
+                row.Truncated.ToString(CultureInfo.InvariantCulture)
             );
         }
         context.OutputConsole().Write(table);

@@ -16,6 +16,8 @@ internal sealed record BenchRequest
     public string? Out { get; init; }
     public int Threads { get; init; }
     public bool ChatTemplate { get; init; }
+    public bool FewshotAsMultiturn { get; init; }
+    public bool AllowMissing { get; init; }
     public bool Bos { get; init; }
     public int? MaxGenTokens { get; init; }
     public string CacheType { get; init; } = "f32";
@@ -34,6 +36,7 @@ internal sealed record BenchRequest
         Require(Shots is null or >= 0, $"--shots {Shots}: expected 0 or more");
         Require(Threads >= 0, $"--threads {Threads}: expected 0 (all cores) or more");
         Require(MaxGenTokens is null or > 0, $"--max-gen-tokens {MaxGenTokens}: expected 1 or more");
+        Require(ChatTemplate || !FewshotAsMultiturn, "--fewshot-as-multiturn needs --chat-template");
         Require(Scale is null || Adapter is not null, "--scale needs --adapter");
         Require(Scale is null || float.IsFinite(Scale.Value), $"--scale {Scale}: expected a finite number");
         Require(Engine == "libllama", $"--engine {Engine}: expected libllama");

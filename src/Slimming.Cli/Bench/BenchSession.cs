@@ -1,6 +1,7 @@
 using Slimming.Cli.CommandLine;
 using Slimming.Evaluation;
 using Slimming.Evaluation.Engine;
+using Slimming.Evaluation.Items;
 using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
 using Slimming.Results;
@@ -15,18 +16,19 @@ internal static class BenchSession
     {
         request.Check();
         // Tasks and their data are looked at before the model: they fail fast.
-        var tasks = request.Tasks.Select(TaskCatalog.Find).ToList();
+        var selection = Select(request, context);
         BenchOptions options = new()
         {
-            Tasks = tasks,
+            Tasks = selection.Tasks,
+            Groups = selection.Groups,
             DataDir = request.DataDir,
             Offset = request.Offset,
             Limit = request.Limit,
             Shots = request.Shots,
+            ShotsAsTurns = request.FewshotAsMultiturn,
             MaxGenTokens = request.MaxGenTokens,
             AddBos = request.Bos,
         };
-        Benchmark.RefuseFamilies(options);
         _ = GgmlTypes.TryParse(request.CacheType, out var cacheType);
         var engineOptions = new LlamaEngineOptions
         {
@@ -41,12 +43,50 @@ internal static class BenchSession
         using var template = request.ChatTemplate ? ModelTemplate.Open(engine.Model) : null;
         if (template is not null)
         {
-            options = options with { Chat = template.RenderPrompt, ChatSource = template.Source };
+            options = options with { Chat = turns => Render(template, turns), ChatSource = template.Source };
         }
         var result = BenchDisplay.Follow(
             context,
             progress => Benchmark.Run(engine, options, request.Out!, request.Force, progress, context.Token)
         );
+        foreach (var row in result.Summary.Where(row => row.Truncated > 0 && row.Members == 0).DistinctBy(r => r.Task))
+        {
+            context.Warn(
+                $"task {row.Task}: {row.Truncated} of {row.N} items did not fit the model's context and lost their oldest tokens"
+            );
+        }
         return (result.Folder, result.Summary);
     }
+
+    /// <summary>The tasks asked for. Members of a group without data are an error unless asked to be left out.</summary>
+    private static TaskSelection Select(BenchRequest request, VerbContext context)
+    {
+        var selection = TaskSelection.Of(
+            request.Tasks,
+            task => TaskInventory.IsComplete(task, request.DataDir, request.Shots)
+        );
+        if (selection.Missing.Count > 0)
+        {
+            var text =
+                $"--tasks {string.Join(',', request.Tasks)}: {selection.Missing.Count} tasks of it have no data below "
+                + $"{Path.GetFullPath(request.DataDir)}: {string.Join(", ", selection.Missing.Select(task => task.Name))}; "
+                + TaskFiles.Origin(selection.Missing[0]);
+            if (!request.AllowMissing || selection.Tasks.Count == 0)
+            {
+                throw new SlimmingException(ExitCode.Usage, $"{text}; --allow-missing runs those that are there");
+            }
+            context.Warn($"{text}. Values of the group are over the rest and labelled so");
+        }
+        foreach (var task in selection.Tasks.Where(task => TaskFiles.IsStandIn(task, request.DataDir)))
+        {
+            context.Warn(
+                $"task {task.Name}: scored on {TaskFiles.Data(task, request.DataDir)}, which is not its own text: "
+                    + $"values compare with each other alone; {TaskFiles.Origin(task)}"
+            );
+        }
+        return selection;
+    }
+
+    private static string Render(ChatTemplate template, IReadOnlyList<ChatTurn> turns) =>
+        template.Render([.. turns.Select(turn => new ChatMessage(turn.Role, turn.Text))], addGenerationPrompt: true);
 }

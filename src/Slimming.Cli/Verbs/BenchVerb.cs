@@ -1,9 +1,7 @@
 using System.CommandLine;
 using Slimming.Cli.Bench;
 using Slimming.Cli.CommandLine;
-using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
-using Spectre.Console;
 
 namespace Slimming.Cli.Verbs;
 
@@ -51,7 +49,18 @@ internal static class BenchVerb
             Description = "What runs the model: libllama.",
             DefaultValueFactory = _ => "libllama",
         };
-        Option<bool> list = new("--list") { Description = "List the built-in tasks and end." };
+        Option<bool> multiturn = new("--fewshot-as-multiturn")
+        {
+            Description = "With --chat-template: each worked example is a user's and an assistant's turn.",
+        };
+        Option<bool> allowMissing = new("--allow-missing")
+        {
+            Description = "Run a group (mmlu) without the members whose data are absent, labelled so.",
+        };
+        Option<bool> list = new("--list")
+        {
+            Description = "List the built-in tasks, what they measure and whether their data are below --data-dir.",
+        };
         var force = SharedOptions.Force();
         var json = SharedOptions.Json();
         Command command = new("bench", "Scores a model on benchmark tasks and keeps every item.")
@@ -67,6 +76,8 @@ internal static class BenchVerb
             output,
             threads,
             chat,
+            multiturn,
+            allowMissing,
             bos,
             maxGen,
             cache,
@@ -80,7 +91,7 @@ internal static class BenchVerb
             .Handle(
                 (parsed, context) =>
                     parsed.GetValue(list)
-                        ? List(parsed.GetValue(json), context)
+                        ? TaskList.Write(parsed.GetValue(dataDir)!, parsed.GetValue(json), context)
                         : Run(
                             new BenchRequest
                             {
@@ -103,6 +114,8 @@ internal static class BenchVerb
                                 Out = parsed.GetValue(output),
                                 Threads = parsed.GetValue(threads),
                                 ChatTemplate = parsed.GetValue(chat),
+                                FewshotAsMultiturn = parsed.GetValue(multiturn),
+                                AllowMissing = parsed.GetValue(allowMissing),
                                 Bos = parsed.GetValue(bos),
                                 MaxGenTokens = parsed.GetValue(maxGen),
                                 CacheType = parsed.GetValue(cache)!,
@@ -117,7 +130,8 @@ internal static class BenchVerb
             .WithExamples(
                 "slimming bench --model base.gguf --tasks hellaswag,piqa --data-dir data --limit 100 --out results/base",
                 "slimming bench --model base.gguf --adapter a.gguf --tasks my-task.yaml --chat-template --out results/tuned",
-                "slimming bench --list"
+                "slimming bench --model base.gguf --tasks mmlu,squad --shots 5 --data-dir data --out results/base",
+                "slimming bench --list --data-dir data"
             );
     }
 
@@ -133,35 +147,6 @@ internal static class BenchVerb
             BenchDisplay.WriteTable(context, summary);
             context.Output.WriteLine(folder);
         }
-        return ExitCode.Done;
-    }
-
-    private static ExitCode List(bool json, VerbContext context)
-    {
-        if (json)
-        {
-            context.WriteJson(
-                new
-                {
-                    Tasks = TaskCatalog.BuiltIn.Select(task => new
-                    {
-                        task.Name,
-                        task.Version,
-                        Kind = task.Kind.ToString(),
-                        task.About,
-                        task.Metrics,
-                        task.Data,
-                    }),
-                }
-            );
-            return ExitCode.Done;
-        }
-        var table = new Table().Border(TableBorder.Minimal).AddColumns("task", "metrics", "what");
-        foreach (var task in TaskCatalog.BuiltIn)
-        {
-            table.AddRow(Markup.Escape(task.Name), string.Join(", ", task.Metrics), Markup.Escape(task.About));
-        }
-        context.OutputConsole().Write(table);
         return ExitCode.Done;
     }
 }

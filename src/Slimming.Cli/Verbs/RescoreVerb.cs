@@ -72,7 +72,16 @@ internal static class RescoreVerb
         {
             throw new SlimmingException(ExitCode.Usage, $"--out {output}: is the folder that is read; choose another");
         }
-        var rescorer = new Rescorer(from, [.. tasks.Select(TaskCatalog.Find)]);
+        var names = Rescorer.Tasks(from);
+        var selection = TaskSelection.Of(tasks, task => names.Contains(task.Name));
+        if (tasks.Length > 0 && selection.Tasks.Count == 0)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"--tasks {string.Join(',', tasks)}: no task of it is in {from.Folder}; it has {string.Join(", ", names)}"
+            );
+        }
+        var rescorer = new Rescorer(from, selection.Tasks);
         using var to = ResultsStore.OpenForWriting(output, rescorer.Info, force);
         var (metrics, changed) = rescorer.Run(to, RunRecord.Build().Commit, context.Token);
         if (json)

@@ -12,7 +12,7 @@ public sealed class ScoredItems : IDisposable
     {
         (Directory, _store) = (directory, store);
         Summary = store.ReadSummary();
-        Tasks = [.. Summary.Select(row => row.Task).Distinct(StringComparer.Ordinal)];
+        Tasks = [.. Summary.Where(row => row.Members == 0).Select(row => row.Task).Distinct(StringComparer.Ordinal)];
     }
 
     /// <summary>As it was given.</summary>

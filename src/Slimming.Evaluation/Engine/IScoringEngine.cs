@@ -6,6 +6,9 @@ public interface ITextCodec
     /// <summary>BOS id, -1 where there is none.</summary>
     int Bos { get; }
 
+    /// <summary>Whether the tokenizer puts a BOS before a text of its own accord.</summary>
+    bool AddsBos { get; }
+
     /// <summary>The token that stands for an empty context: BOS, else EOS.</summary>
     int PrefixToken { get; }
 

@@ -235,6 +235,8 @@ public sealed class LlamaEngine : IScoringEngine
     {
         public int Bos => vocab.Bos;
 
+        public bool AddsBos => vocab.AddBos;
+
         public int PrefixToken => vocab.Bos >= 0 ? vocab.Bos : vocab.Eos;
 
         public int[] Tokenize(string text) => vocab.Tokenize(text, addSpecial: false, parseSpecial: true);

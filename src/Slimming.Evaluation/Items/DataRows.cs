@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using System.Text.Json;
 using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
@@ -5,97 +6,127 @@ using Slimming.Results;
 
 namespace Slimming.Evaluation.Items;
 
-/// <summary>The rows of a benchmark data file as JSON objects, in file order. JSONL, JSON arrays, CSV, Parquet and plain text.</summary>
+/// <summary>The rows of a benchmark data file as JSON objects, in file order. JSONL, JSON arrays, CSV, TSV, Parquet and plain text.</summary>
 internal static class DataRows
 {
-    /// <summary>The first candidate that exists below the data folder.</summary>
-    public static string Locate(string dataDir, IReadOnlyList<string> candidates, TaskDefinition task, string key)
-    {
-        foreach (var candidate in candidates)
-        {
-            // A user's own task file may name its data beside itself.
-            var beside = Path.Combine(Path.GetDirectoryName(task.Origin) ?? "", candidate);
-            var path = Path.Combine(dataDir, candidate.Replace("{variant}", task.Variant, StringComparison.Ordinal));
-            if (File.Exists(path))
-            {
-                return path;
-            }
-            if (File.Exists(task.Origin) && File.Exists(beside))
-            {
-                return beside;
-            }
-        }
-        var names = string.Join(
-            " or ",
-            candidates.Select(c => c.Replace("{variant}", task.Variant, StringComparison.Ordinal))
-        );
-        throw new SlimmingException(
-            ExitCode.Usage,
-            $"task {task.Name}: {key} not found: expected {names} below {Path.GetFullPath(dataDir)} (--data-dir)"
-        );
-    }
-
-    public static List<JsonElement> Load(string path, IReadOnlyList<string> columns, TextRows textRows)
+    /// <summary>Rows of a file.</summary>
+    /// <exception cref="SlimmingException">The file cannot be read as its name says; names task, file and row.</exception>
+    public static List<JsonElement> Load(string path, TaskDefinition task)
     {
         try
         {
-            var rows = Path.GetExtension(path).ToLowerInvariant() switch
+            var rows = Kind(path) switch
             {
-                ".jsonl" or ".ndjson" => JsonLines(path),
-                ".json" => JsonArray(path),
-                ".csv" => Csv(path, columns),
+                ".jsonl" or ".ndjson" or ".json" => Json(path),
+                ".csv" => Csv(path, task.Columns),
+                ".tsv" => Tsv(path, task.Columns),
                 ".parquet" => Parquet(path),
-                ".txt" => Text(path, textRows),
-                _ => throw new SlimmingException(
-                    ExitCode.Usage,
-                    $"{path}: unknown kind of data file; expected .jsonl, .json, .csv, .parquet or .txt"
+                ".txt" => Text(path, task.Rows),
+                _ => throw new FormatException(
+                    "unknown kind of data file; expected .jsonl, .json, .csv, .tsv, .parquet or .txt, all but .parquet also with .gz"
                 ),
             };
-            return rows.Count > 0 ? rows : throw new SlimmingException(ExitCode.Usage, $"{path}: no rows");
+            return rows.Count > 0 ? rows : throw new FormatException("no rows");
         }
-        catch (ResultsException error)
+        catch (Exception error)
+            when (error is FormatException or ResultsException or InvalidDataException or IOException)
         {
-            throw new SlimmingException(ExitCode.Usage, $"{path}: {error.Message}", error);
+            throw new SlimmingException(ExitCode.Usage, $"task {task.Name}: {path}: {error.Message}", error);
         }
+    }
+
+    /// <summary>How many rows a file has; kept in no memory where the file's form allows it.</summary>
+    public static long Count(string path, TaskDefinition task)
+    {
+        switch (Kind(path))
+        {
+            case ".jsonl" or ".ndjson":
+                return Lines(path).LongCount(line => !string.IsNullOrWhiteSpace(line));
+            case ".parquet":
+                try
+                {
+                    using var db = DuckDb.Open();
+                    return (long)db.Query("SELECT count(*) FROM read_parquet(?)", path).Single()[0]!;
+                }
+                catch (ResultsException error)
+                {
+                    throw new SlimmingException(ExitCode.Usage, $"{path}: {error.Message}", error);
+                }
+            default:
+                return Load(path, task).Count;
+        }
+    }
+
+    private static string Kind(string path)
+    {
+        var kind = Path.GetExtension(path).ToLowerInvariant();
+        return kind == ".gz" ? Path.GetExtension(path[..^3]).ToLowerInvariant() : kind;
+    }
+
+    private static StreamReader Open(string path)
+    {
+        var file = File.OpenRead(path);
+        return new StreamReader(
+            path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase)
+                ? new GZipStream(file, CompressionMode.Decompress)
+                : file
+        );
+    }
+
+    private static IEnumerable<string> Lines(string path)
+    {
+        using var reader = Open(path);
+        while (reader.ReadLine() is { } line)
+        {
+            yield return line;
+        }
+    }
+
+    /// <summary>An array of objects, or an object a line: the hub has both under .json.</summary>
+    private static List<JsonElement> Json(string path)
+    {
+        using (var reader = Open(path))
+        {
+            while (reader.Peek() >= 0 && char.IsWhiteSpace((char)reader.Peek()))
+            {
+                _ = reader.Read();
+            }
+            if (reader.Peek() == '[')
+            {
+                return JsonArray(reader.ReadToEnd());
+            }
+        }
+        return JsonLines(path);
     }
 
     private static List<JsonElement> JsonLines(string path)
     {
         var rows = new List<JsonElement>();
         var number = 0;
-        foreach (var line in File.ReadLines(path))
+        foreach (var line in Lines(path))
         {
             number++;
             if (!string.IsNullOrWhiteSpace(line))
             {
-                rows.Add(ParseObject(line, path, $"line {number}"));
+                rows.Add(ParseObject(line, $"line {number}"));
             }
         }
         return rows;
     }
 
-    private static List<JsonElement> JsonArray(string path)
+    private static List<JsonElement> JsonArray(string text)
     {
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllText(path));
-            if (document.RootElement.ValueKind != JsonValueKind.Array)
-            {
-                throw new SlimmingException(
-                    ExitCode.Usage,
-                    $"{path}: expected an array of objects, found {document.RootElement.ValueKind}"
-                );
-            }
+            using var document = JsonDocument.Parse(text);
             return
             [
-                .. document
-                    .RootElement.EnumerateArray()
-                    .Select((row, i) => RequireObject(row.Clone(), path, $"row {i}")),
+                .. document.RootElement.EnumerateArray().Select((row, i) => RequireObject(row.Clone(), $"row {i}")),
             ];
         }
         catch (JsonException error)
         {
-            throw new SlimmingException(ExitCode.Usage, $"{path}: not valid JSON: {error.Message}", error);
+            throw new FormatException($"not valid JSON: {error.Message}", error);
         }
     }
 
@@ -105,7 +136,7 @@ internal static class DataRows
         return
         [
             .. db.Query("SELECT to_json(t)::VARCHAR FROM read_parquet(?) AS t", path)
-                .Select((row, i) => ParseObject((string)row[0]!, path, $"row {i}")),
+                .Select((row, i) => ParseObject((string)row[0]!, $"row {i}")),
         ];
     }
 
@@ -113,18 +144,30 @@ internal static class DataRows
     private static List<JsonElement> Csv(string path, IReadOnlyList<string> columns)
     {
         using var db = DuckDb.Open();
-        var table = db.Query(
-                "SELECT to_json(t)::VARCHAR FROM read_csv(?, header = false, all_varchar = true, delim = ',', quote = '\"', escape = '\"', "
-                    + "nullstr = chr(1), parallel = false) AS t",
-                path
-            )
-            .Select(row =>
-                ParseObject((string)row[0]!, path, "row")
-                    .EnumerateObject()
-                    .Select(cell => cell.Value.GetString() ?? "")
-                    .ToArray()
-            )
-            .ToList();
+        return Table(
+            [
+                .. db.Query(
+                        "SELECT to_json(t)::VARCHAR FROM read_csv(?, header = false, all_varchar = true, delim = ',', quote = '\"', escape = '\"', "
+                            + "nullstr = chr(1), parallel = false) AS t",
+                        path
+                    )
+                    .Select(row =>
+                        ParseObject((string)row[0]!, "row")
+                            .EnumerateObject()
+                            .Select(cell => cell.Value.GetString() ?? "")
+                            .ToArray()
+                    ),
+            ],
+            columns
+        );
+    }
+
+    /// <summary>Tabs alone divide; quotes are text.</summary>
+    private static List<JsonElement> Tsv(string path, IReadOnlyList<string> columns) =>
+        Table([.. Lines(path).Where(line => line.Length > 0).Select(line => line.Split('\t'))], columns);
+
+    private static List<JsonElement> Table(List<string[]> table, IReadOnlyList<string> columns)
+    {
         if (table.Count == 0)
         {
             return [];
@@ -132,28 +175,29 @@ internal static class DataRows
         var header = table[0];
         var hasHeader = columns.Count == 0 || string.Equals(header[0], columns[0], StringComparison.OrdinalIgnoreCase);
         var names = columns.Count == 0 ? header : [.. columns];
-        if (names.Length != header.Length)
-        {
-            throw new SlimmingException(
-                ExitCode.Usage,
-                $"{path}: {header.Length} columns, expected {names.Length} ({string.Join(", ", names)})"
-            );
-        }
         return
         [
             .. table
                 .Skip(hasHeader ? 1 : 0)
-                .Select(row =>
-                    JsonSerializer.SerializeToElement(
-                        names.Zip(row).ToDictionary(pair => pair.First, pair => pair.Second, StringComparer.Ordinal)
-                    )
+                .Select(
+                    (row, i) =>
+                        row.Length == names.Length
+                            ? JsonSerializer.SerializeToElement(
+                                names
+                                    .Zip(row)
+                                    .ToDictionary(pair => pair.First, pair => pair.Second, StringComparer.Ordinal)
+                            )
+                            : throw new FormatException(
+                                $"row {i}: {row.Length} columns, expected {names.Length} ({string.Join(", ", names)})"
+                            )
                 ),
         ];
     }
 
     private static List<JsonElement> Text(string path, TextRows textRows)
     {
-        IEnumerable<string> texts = textRows == TextRows.Lines ? File.ReadLines(path) : [File.ReadAllText(path)];
+        using var reader = Open(path);
+        IEnumerable<string> texts = textRows == TextRows.Lines ? Lines(path) : [reader.ReadToEnd()];
         return
         [
             .. texts.Select(text =>
@@ -164,24 +208,21 @@ internal static class DataRows
         ];
     }
 
-    private static JsonElement ParseObject(string json, string path, string place)
+    private static JsonElement ParseObject(string json, string place)
     {
         try
         {
             using var document = JsonDocument.Parse(json);
-            return RequireObject(document.RootElement.Clone(), path, place);
+            return RequireObject(document.RootElement.Clone(), place);
         }
         catch (JsonException error)
         {
-            throw new SlimmingException(ExitCode.Usage, $"{path}: {place}: not valid JSON: {error.Message}", error);
+            throw new FormatException($"{place}: not valid JSON: {error.Message}", error);
         }
     }
 
-    private static JsonElement RequireObject(JsonElement row, string path, string place) =>
+    private static JsonElement RequireObject(JsonElement row, string place) =>
         row.ValueKind == JsonValueKind.Object
             ? row
-            : throw new SlimmingException(
-                ExitCode.Usage,
-                $"{path}: {place}: expected an object, found {row.ValueKind}"
-            );
+            : throw new FormatException($"{place}: expected an object, found {row.ValueKind}");
 }

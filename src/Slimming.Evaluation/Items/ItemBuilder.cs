@@ -15,9 +15,12 @@ internal sealed class ItemBuilder
     private const uint FewShotSeed = 1234;
 
     private readonly TaskDefinition _task;
-    private readonly ChatFormatter? _chat;
+    private readonly PromptFormat _format;
     private readonly string _path;
     private readonly List<JsonElement> _rows;
+
+    /// <summary>Rows of the file that are items, in the order in which they are asked.</summary>
+    private readonly int[] _docs;
     private readonly List<JsonElement> _pool;
     private readonly string _poolPath;
     private readonly int _shots;
@@ -25,104 +28,147 @@ internal sealed class ItemBuilder
     /// <param name="task">What to build.</param>
     /// <param name="dataDir">Folder below which the task's files lie.</param>
     /// <param name="shots">Worked examples; null for the task's own number.</param>
-    /// <param name="chat">Puts a prompt into the model's chat template; null for the raw prompt.</param>
-    public ItemBuilder(TaskDefinition task, string dataDir, int? shots = null, ChatFormatter? chat = null)
+    /// <param name="format">How prompts are put together; null for raw text.</param>
+    /// <exception cref="SlimmingException">Data are absent or wrong, or too few rows for the examples.</exception>
+    public ItemBuilder(TaskDefinition task, string dataDir, int? shots = null, PromptFormat? format = null)
     {
         _task = task;
-        _chat = chat;
-        _path = DataRows.Locate(dataDir, task.Data, task, "data");
-        _rows = DataRows.Load(_path, task.Columns, task.Rows);
+        _format = format ?? new PromptFormat();
+        _path = TaskFiles.RequireData(task, dataDir);
+        _rows = DataRows.Load(_path, task);
         _shots = shots ?? task.FewShot.Count;
-        _poolPath = _path;
-        _pool = _rows;
-        if (_shots > 0 && task.Kind == TaskKind.Perplexity)
+        _docs = Docs(task, _rows.Count);
+        (_poolPath, _pool) = (_path, _rows);
+        if (_shots == 0)
+        {
+            return;
+        }
+        if (task.Kind == TaskKind.Perplexity)
         {
             throw new SlimmingException(ExitCode.Usage, $"task {task.Name}: --shots has no place in a perplexity task");
         }
-        if (_shots > 0 && task.FewShot.Data.Count > 0)
+        if (task.FewShot.Samples.Count > 0)
         {
-            _poolPath = DataRows.Locate(dataDir, task.FewShot.Data, task, "few_shot data");
-            _pool = DataRows.Load(_poolPath, task.Columns, task.Rows);
+            _poolPath = $"{task.Origin}: few_shot.samples";
+            _pool = task.FewShot.Samples.ConvertAll(sample => JsonSerializer.SerializeToElement(sample));
         }
-        var needed = _shots + (task.FewShot.Rule == FewShotRule.FirstN || _shots == 0 ? 0 : 1);
+        else if (task.FewShot.Data.Count > 0)
+        {
+            _poolPath = TaskFiles.RequireShots(task, dataDir);
+            _pool = DataRows.Load(_poolPath, task);
+        }
+        var needed = _shots + (TakesItselfOut ? 1 : 0);
         if (_pool.Count < needed)
         {
-            throw new SlimmingException(ExitCode.Usage, $"{_poolPath}: {_pool.Count} rows, too few for {_shots} shots");
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"task {task.Name}: {_poolPath}: {_pool.Count} rows, too few for {_shots} shots by few_shot.rule: "
+                    + $"{needed} needed"
+            );
         }
     }
 
     public string DataPath => _path;
 
-    /// <summary>Rows of the data file.</summary>
-    public int Count => _rows.Count;
+    /// <summary>Items that the data file has.</summary>
+    public int Count => _docs.Length;
+
+    /// <summary>Whether one example more is drawn, from which the item itself is taken out.</summary>
+    private bool TakesItselfOut =>
+        _task.FewShot.Rule == FewShotRule.SampleOthers
+        || (_task.FewShot.Rule == FewShotRule.Sample && ReferenceEquals(_pool, _rows));
 
     /// <summary>The files that a task's items come from: its data, and the worked examples where there are any.</summary>
     public static IEnumerable<string> Files(TaskDefinition task, string dataDir, int? shots)
     {
-        yield return DataRows.Locate(dataDir, task.Data, task, "data");
+        yield return TaskFiles.RequireData(task, dataDir);
         if ((shots ?? task.FewShot.Count) > 0 && task.FewShot.Data.Count > 0)
         {
-            yield return DataRows.Locate(dataDir, task.FewShot.Data, task, "few_shot data");
+            yield return TaskFiles.RequireShots(task, dataDir);
         }
+    }
+
+    private static int[] Docs(TaskDefinition task, int rows)
+    {
+        if (task.FirstRows > 0)
+        {
+            rows = Math.Min(rows, task.FirstRows);
+        }
+        if (task.Split is not { } split)
+        {
+            return [.. Enumerable.Range(0, rows)];
+        }
+        var order = TorchRandom.Permutation(rows, split.Seed);
+        return split.Half == SplitHalf.First ? order[..(rows / 2)] : order[(rows / 2)..];
     }
 
     /// <summary>Items <paramref name="offset"/> to <paramref name="offset"/> + <paramref name="limit"/>, fewer where the file ends.</summary>
     public IEnumerable<TaskItem> Build(int offset, int? limit)
     {
         var random = new PythonRandom(FewShotSeed);
-        var end = limit is { } most ? (int)Math.Min(_rows.Count, (long)offset + most) : _rows.Count;
-        for (var doc = 0; doc < end; doc++)
+        var end = limit is { } most ? (int)Math.Min(_docs.Length, (long)offset + most) : _docs.Length;
+        for (var place = 0; place < end; place++)
         {
+            var doc = _docs[place];
             // Skipped items draw too: an item's prompt does not depend on where a run starts.
             var shots = DrawShots(random, doc);
-            if (doc >= offset)
+            if (place >= offset)
             {
-                yield return Guard(_path, doc, () => Build(doc, shots));
+                yield return Guard(_path, doc, () => BuildFitting(doc, shots));
             }
         }
     }
 
     internal int[] DrawShots(PythonRandom random, int doc)
     {
-        switch (_shots == 0 ? FewShotRule.FirstN : _task.FewShot.Rule)
+        if (_shots == 0 || _task.FewShot.Rule == FewShotRule.FirstN)
         {
-            case FewShotRule.Sample when !ReferenceEquals(_pool, _rows):
-                return random.Sample(_pool.Count, _shots);
-            case FewShotRule.FirstN:
-                return [.. Enumerable.Range(0, _shots)];
-            default:
-                var self = _rows[doc].GetRawText();
-                return
-                [
-                    .. random
-                        .Sample(_pool.Count, _shots + 1)
-                        .Where(shot => !string.Equals(_pool[shot].GetRawText(), self, StringComparison.Ordinal))
-                        .Take(_shots),
-                ];
+            return [.. Enumerable.Range(0, _shots)];
         }
+        if (!TakesItselfOut)
+        {
+            return random.Sample(_pool.Count, _shots);
+        }
+        var self = _rows[doc].GetRawText();
+        return
+        [
+            .. random
+                .Sample(_pool.Count, _shots + 1)
+                .Where(shot => !string.Equals(_pool[shot].GetRawText(), self, StringComparison.Ordinal))
+                .Take(_shots),
+        ];
+    }
+
+    /// <summary>With as many of the drawn examples as the task's limit of tokens allows.</summary>
+    private TaskItem BuildFitting(int doc, int[] shots)
+    {
+        var item = Build(doc, shots);
+        var most = _task.FewShot.MaxTokens;
+        while (most > 0 && shots.Length > 0 && item.Contexts.Max(_format.CountTokens) > most)
+        {
+            shots = shots[..^1];
+            item = Build(doc, shots);
+        }
+        return item;
     }
 
     private TaskItem Build(int doc, int[] shots)
     {
         var row = _rows[doc];
         var template = new RowTemplate(_task, row);
-        var prefix = new StringBuilder();
-        foreach (var shot in shots)
-        {
-            prefix.Append(Guard(_poolPath, shot, () => RenderShot(_pool[shot])));
-        }
+        var examples = Array.ConvertAll(shots, shot => Guard(_poolPath, shot, () => RenderShot(_pool[shot])));
         var item = _task.Kind switch
         {
-            TaskKind.MultipleChoice => BuildChoices(template, prefix.ToString()),
+            TaskKind.MultipleChoice => BuildChoices(template, examples),
             TaskKind.GenerateUntil => new Draft(
-                [Wrap(template, prefix.ToString(), Filter(template.Render(_task.Prompt!)))],
+                [Wrap(template, examples, Filter(template.Render(_task.Prompt!)))],
                 [],
                 [],
                 0,
-                template.Render(_task.Target!),
+                Targets(template),
                 ""
             ),
-            _ => new Draft([Filter(template.Render(_task.Prompt!))], [], [], 0, "", template.Render(_task.Prompt!)),
+            _ => new Draft([Filter(template.Render(_task.Prompt!))], [], [], 0, [], template.Render(_task.Prompt!)),
         };
         return new TaskItem
         {
@@ -134,20 +180,29 @@ internal sealed class ItemBuilder
             Continuations = item.Continuations,
             Lengths = item.Lengths,
             Gold = item.Gold,
-            Target = item.Target,
+            Targets = item.Targets,
             Raw = item.Raw,
             Shots = shots,
         };
     }
 
-    private Draft BuildChoices(RowTemplate template, string prefix)
+    private List<string> Targets(RowTemplate template)
     {
-        // Under a chat template the answer starts a turn of its own: nothing stands between.
-        var delimiter = _chat is null ? _task.Delimiter : "";
+        if (_task.TargetsField is not { } field)
+        {
+            return [template.Render(_task.Target!)];
+        }
+        var targets = template.RenderList(field);
+        return targets.Count > 0 ? targets : throw new FormatException($"field {field}: the list is empty");
+    }
+
+    private Draft BuildChoices(RowTemplate template, (string Question, string Answer)[] shots)
+    {
+        var delimiter = _task.DelimiterOf(_format.Chat is not null);
         if (_task.Contexts.Count > 0)
         {
             var contexts = _task.Contexts.ConvertAll(context =>
-                Wrap(template, prefix, Filter(template.Render(context)))
+                Wrap(template, shots, Filter(template.Render(context)))
             );
             var ending = template.Render(_task.Continuation!);
             var same = Enumerable.Repeat(delimiter + ending, contexts.Count).ToList();
@@ -156,41 +211,35 @@ internal sealed class ItemBuilder
                 same,
                 [.. contexts.Select(_ => PythonText.CodePoints(ending))],
                 Gold(template, contexts.Count),
-                "",
+                [],
                 ""
             );
         }
         var choices = Choices(template);
         return new Draft(
-            [Wrap(template, prefix, Filter(template.Render(_task.Prompt!)))],
+            [Wrap(template, shots, Filter(template.Render(_task.Prompt!)))],
             choices.ConvertAll(choice => delimiter + choice),
             choices.ConvertAll(PythonText.CodePoints),
             Gold(template, choices.Count),
-            "",
+            [],
             ""
         );
     }
 
-    private string RenderShot(JsonElement row)
+    private (string Question, string Answer) RenderShot(JsonElement row)
     {
         var template = new RowTemplate(_task, row);
-        string question;
-        string answer;
         if (_task.Kind == TaskKind.GenerateUntil)
         {
-            (question, answer) = (Filter(template.Render(_task.Prompt!)), template.Render(_task.Target!));
+            return (Filter(template.Render(_task.Prompt!)), template.Render(_task.Target!));
         }
-        else if (_task.Contexts.Count > 0)
+        if (_task.Contexts.Count > 0)
         {
             var gold = Gold(template, _task.Contexts.Count);
-            (question, answer) = (Filter(template.Render(_task.Contexts[gold])), template.Render(_task.Continuation!));
+            return (Filter(template.Render(_task.Contexts[gold])), template.Render(_task.Continuation!));
         }
-        else
-        {
-            var choices = Choices(template);
-            (question, answer) = (Filter(template.Render(_task.Prompt!)), choices[Gold(template, choices.Count)]);
-        }
-        return question + _task.Delimiter + answer + _task.FewShot.Separator;
+        var choices = Choices(template);
+        return (Filter(template.Render(_task.Prompt!)), choices[Gold(template, choices.Count)]);
     }
 
     private List<string> Choices(RowTemplate template)
@@ -227,11 +276,34 @@ internal sealed class ItemBuilder
     private string Filter(string prompt) =>
         _task.PromptFilters.Aggregate(prompt, (text, filter) => TextFilters.Apply(filter, text));
 
-    private string Wrap(RowTemplate template, string shots, string question)
+    /// <summary>Description, worked examples and question as the model gets them.</summary>
+    private string Wrap(RowTemplate template, (string Question, string Answer)[] shots, string question)
     {
         var description = template.Render(_task.Description);
-        return _chat is null ? description + shots + question : _chat(description, shots + question);
+        if (_format.Chat is not { } chat)
+        {
+            return description + Join(shots) + question;
+        }
+        var turns = new List<ChatTurn>();
+        if (!string.IsNullOrWhiteSpace(description))
+        {
+            turns.Add(new ChatTurn("system", description));
+        }
+        if (_format.ShotsAsTurns)
+        {
+            foreach (var shot in shots)
+            {
+                turns.Add(new ChatTurn("user", shot.Question));
+                turns.Add(new ChatTurn("assistant", shot.Answer));
+            }
+            shots = [];
+        }
+        turns.Add(new ChatTurn("user", Join(shots) + question));
+        return chat(turns);
     }
+
+    private string Join((string Question, string Answer)[] shots) =>
+        string.Concat(shots.Select(shot => shot.Question + _task.Delimiter + shot.Answer + _task.FewShot.Separator));
 
     private T Guard<T>(string path, int row, Func<T> build)
     {
@@ -257,10 +329,7 @@ internal sealed class ItemBuilder
         List<string> Continuations,
         List<int> Lengths,
         int Gold,
-        string Target,
+        List<string> Targets,
         string Raw
     );
 }
-
-/// <summary>Puts a description (system text, may be empty) and a prompt (user turn) into a model's chat template, up to where the answer starts.</summary>
-public delegate string ChatFormatter(string description, string prompt);

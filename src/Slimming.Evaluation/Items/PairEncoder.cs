@@ -1,4 +1,5 @@
 using Slimming.Evaluation.Engine;
+using Slimming.Evaluation.Tasks;
 using Slimming.Evaluation.Text;
 
 namespace Slimming.Evaluation.Items;
@@ -6,6 +7,10 @@ namespace Slimming.Evaluation.Items;
 /// <summary>Splits context and continuation into tokens as lm-evaluation-harness does (METHODS.md section 5).</summary>
 internal sealed class PairEncoder(ITextCodec codec, bool addBos)
 {
+    /// <summary>As the task and the run want BOS.</summary>
+    public static PairEncoder For(TaskDefinition task, ITextCodec codec, bool addBos) =>
+        new(codec, addBos || (task.Bos == BosRule.Tokenizer && codec.AddsBos));
+
     /// <summary>
     /// Token ids of both parts. The text is tokenized jointly and cut after as many tokens as the context alone has;
     /// trailing whitespace of the context moves to the continuation first.
@@ -24,6 +29,13 @@ internal sealed class PairEncoder(ITextCodec codec, bool addBos)
         var whole = Encode(head + context[^spaces..] + continuation);
         var left = Encode(head);
         return (left, whole.Length > left.Length ? whole[left.Length..] : []);
+    }
+
+    /// <summary>The context's own tokens, and of the choice tokenized alone the last one.</summary>
+    public (int[] Context, int[] Continuation) EncodeLastToken(string context, string choice)
+    {
+        var alone = codec.Tokenize(choice);
+        return (context.Length == 0 ? [codec.PrefixToken] : Encode(context), alone.Length > 0 ? alone[^1..] : []);
     }
 
     /// <summary>Token ids of a text, with a BOS in front where asked for and not there yet.</summary>

@@ -12,7 +12,35 @@ namespace Slimming.Evaluation.Items;
 /// </summary>
 internal sealed class RowTemplate(TaskDefinition task, JsonElement row)
 {
-    public string Render(string template)
+    public string Render(string template) => Fill(template, Evaluate);
+
+    /// <summary>What is wrong with a template whatever the row; null where nothing is.</summary>
+    public static string? Problem(string template)
+    {
+        string? problem = null;
+        try
+        {
+            Fill(
+                template,
+                expression =>
+                {
+                    var parts = expression.Split('|', StringSplitOptions.TrimEntries);
+                    problem ??=
+                        parts[0].Length == 0
+                            ? "a field name is missing"
+                            : parts.Skip(1).Select(TextFilters.Problem).FirstOrDefault(found => found is not null);
+                    return "";
+                }
+            );
+        }
+        catch (FormatException error)
+        {
+            problem = error.Message;
+        }
+        return problem;
+    }
+
+    private static string Fill(string template, Func<string, string> evaluate)
     {
         var result = new StringBuilder();
         for (var i = 0; i < template.Length; i++)
@@ -30,7 +58,7 @@ internal sealed class RowTemplate(TaskDefinition task, JsonElement row)
                 {
                     throw new FormatException($"template \"{template}\": a brace is not closed");
                 }
-                result.Append(Evaluate(template[(i + 1)..end]));
+                result.Append(evaluate(template[(i + 1)..end]));
                 i = end;
             }
             else

@@ -25,8 +25,8 @@ internal sealed record TaskItem
     public IReadOnlyList<int> Lengths { get; init; } = [];
     public int Gold { get; init; }
 
-    /// <summary>The reference answer of a generation.</summary>
-    public string Target { get; init; } = "";
+    /// <summary>The right answers of a generation, of which the closest counts.</summary>
+    public IReadOnlyList<string> Targets { get; init; } = [];
 
     /// <summary>Original text of a perplexity row, by which words and bytes are counted.</summary>
     public string Raw { get; init; } = "";

@@ -19,11 +19,12 @@ internal sealed class AnswerExtraction(AnswerDefinition definition)
 
     public string? Flexible(string generated) => definition.Flexible is { } rule ? Extract(rule, generated) : null;
 
-    /// <summary>An answer or target as it is compared: patterns removed in order, then lower case where asked for.</summary>
+    /// <summary>An answer or target as it is compared: patterns removed in order, then lower case where asked for, then the filters.</summary>
     public string Clean(string text)
     {
         text = definition.Remove.Aggregate(text, (current, pattern) => Regex.Replace(current, pattern, ""));
-        return definition.IgnoreCase ? text.ToLowerInvariant() : text;
+        text = definition.IgnoreCase ? PythonText.Lower(text) : text;
+        return definition.Filters.Aggregate(text, (current, filter) => TextFilters.Apply(filter, current));
     }
 
     public bool Matches(string answer, string target) =>

@@ -1,3 +1,4 @@
+using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
 using Slimming.Results;
 
@@ -6,6 +7,27 @@ namespace Slimming.Evaluation.Scoring;
 /// <summary>What an item contributes to a metric: the metric is sum(score) / sum(weight) over items, then as it is shown.</summary>
 public static class ItemMetrics
 {
+    private static readonly string[] OfChoices = ["acc", "acc_norm"];
+    private static readonly string[] OfGenerations =
+    [
+        "exact_match",
+        "exact_match_strict",
+        "exact_match_flexible",
+        "tol_flex",
+        "f1",
+        "f1_em",
+        "acc",
+        "jaccard",
+        "jaccard_set",
+    ];
+    private static readonly string[] OfTexts =
+    [
+        "word_perplexity",
+        "byte_perplexity",
+        "bits_per_byte",
+        "token_perplexity",
+    ];
+
     /// <summary>Metrics in the order in which one is taken as a task's primary one.</summary>
     private static readonly string[] Preference =
     [
@@ -13,9 +35,19 @@ public static class ItemMetrics
         "acc",
         "exact_match_flexible",
         "exact_match_strict",
+        "exact_match",
         "word_perplexity",
         "token_perplexity",
     ];
+
+    /// <summary>The metrics that tasks of a kind may have.</summary>
+    public static IReadOnlyList<string> Of(TaskKind kind) =>
+        kind switch
+        {
+            TaskKind.MultipleChoice => OfChoices,
+            TaskKind.GenerateUntil => OfGenerations,
+            _ => OfTexts,
+        };
 
     /// <summary>Of the metrics that a task has, the one that tests are about.</summary>
     public static string Primary(IReadOnlyCollection<string> metrics)
@@ -25,8 +57,11 @@ public static class ItemMetrics
     }
 
     /// <summary>A mean over text, for which less is better; scores are nats (bits_per_byte: bits) of the text.</summary>
-    public static bool IsPerplexity(string metric) =>
-        metric is "word_perplexity" or "byte_perplexity" or "bits_per_byte" or "token_perplexity";
+    public static bool IsPerplexity(string metric) => OfTexts.Contains(metric, StringComparer.Ordinal);
+
+    /// <summary>Every item is right or wrong: its score is 1 or 0.</summary>
+    public static bool IsBinary(string metric) =>
+        !IsPerplexity(metric) && metric is not ("f1" or "f1_em" or "jaccard" or "jaccard_set");
 
     /// <exception cref="SlimmingException">The row lacks the metric; names task and row.</exception>
     public static double Score(string metric, ItemRow row)
@@ -36,9 +71,13 @@ public static class ItemMetrics
         {
             "acc" => row.Acc,
             "acc_norm" => row.AccNorm,
-            "exact_match_strict" => row.ExactMatchStrict,
+            "exact_match" or "exact_match_strict" => row.ExactMatchStrict,
             "exact_match_flexible" => row.ExactMatchFlexible,
             "tol_flex" => row.TolFlex,
+            "f1" => row.F1,
+            "f1_em" => (row.F1 + row.ExactMatchStrict) / 2,
+            "jaccard" => row.Jaccard,
+            "jaccard_set" => row.JaccardSet,
             "bits_per_byte" => row.Nll / Math.Log(2),
             _ when IsPerplexity(metric) => row.Nll,
             _ => null,
@@ -46,7 +85,7 @@ public static class ItemMetrics
         return score ?? throw Missing(metric, row);
     }
 
-    /// <summary>Words, bytes or tokens of a text; 1 for an item that is right or wrong.</summary>
+    /// <summary>Words, bytes or tokens of a text; 1 for an item with a score of its own.</summary>
     public static double Weight(string metric, ItemRow row)
     {
         ArgumentNullException.ThrowIfNull(row);

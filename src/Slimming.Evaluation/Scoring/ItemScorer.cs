@@ -9,8 +9,7 @@ namespace Slimming.Evaluation.Scoring;
 /// <summary>Asks the engine about items of one task and turns the answers into rows.</summary>
 internal sealed class ItemScorer(TaskDefinition task, IScoringEngine engine, bool addBos, int maxGenTokens)
 {
-    private readonly PairEncoder _encoder = new(engine.Codec, addBos);
-    private readonly AnswerExtraction _answers = new(task.Answer);
+    private readonly PairEncoder _encoder = PairEncoder.For(task, engine.Codec, addBos);
 
     public List<ItemRow> Score(IReadOnlyList<TaskItem> items, CancellationToken cancellation) =>
         task.Kind switch
@@ -44,7 +43,10 @@ internal sealed class ItemScorer(TaskDefinition task, IScoringEngine engine, boo
 
     private ScoreRequest Encode(TaskItem item, int choice)
     {
-        var (context, continuation) = _encoder.Encode(item.ContextOf(choice), item.Continuations[choice]);
+        var (context, continuation) =
+            task.Scoring == ChoiceScoring.LastToken
+                ? _encoder.EncodeLastToken(item.ContextOf(choice), item.Continuations[choice])
+                : _encoder.Encode(item.ContextOf(choice), item.Continuations[choice]);
         if (context.Length == 0 || continuation.Length == 0)
         {
             var part = context.Length == 0 ? "context" : "continuation";
@@ -122,12 +124,12 @@ internal sealed class ItemScorer(TaskDefinition task, IScoringEngine engine, boo
     }
 
     private ItemRow GenerationRow(TaskItem item, GenerationRequest request, GenerationAnswer answer) =>
-        RowScoring.WithAnswer(Start(item), _answers, answer.Text, item.Target) with
+        RowScoring.WithAnswer(Start(item), task, answer.Text, item.Targets) with
         {
             NCtx = [request.Prompt.Length],
             NCont = [answer.Tokens.Length],
             Truncated = answer.Truncated,
-            Continuations = [item.Target],
+            Continuations = item.Targets,
             CtxIds = [Widen(request.Prompt)],
             ContIds = [Widen(answer.Tokens)],
         };
@@ -140,6 +142,7 @@ internal sealed class ItemScorer(TaskDefinition task, IScoringEngine engine, boo
             Doc = item.Doc,
             ItemHash = item.Hash,
             PromptHash = item.PromptHash,
+            Subject = task.Variant.Length > 0 ? task.Variant : null,
             Cluster = item.Cluster,
             Contexts = item.Contexts,
         };

@@ -34,18 +34,61 @@ internal sealed class PerplexityScorer(TaskDefinition task, IScoringEngine engin
         };
     }
 
+    /// <summary>The windows of a task that has windows for items, by its rule.</summary>
+    /// <param name="items">All rows of the text.</param>
+    /// <exception cref="SlimmingException">The text does not fill one.</exception>
+    public List<int[]> CutWindows(IReadOnlyList<TaskItem> items) =>
+        task.Windows == WindowRule.Slices ? Slices(items) : Joined(items);
+
     /// <summary>All rows joined and cut into windows of equal length; what is left over is not scored.</summary>
-    public List<int[]> CutWindows(IEnumerable<TaskItem> items)
+    private List<int[]> Joined(IReadOnlyList<TaskItem> items)
     {
         var text = string.Join(task.Join, items.Select(item => item.Contexts[0]));
-        var tokens = new PairEncoder(engine.Codec, addBos).Encode(text);
-        var windows = tokens.Chunk(Length).Where(window => window.Length == Length).ToList();
-        return windows.Count > 0
-            ? windows
+        var tokens = PairEncoder.For(task, engine.Codec, addBos).Encode(text);
+        var windows = tokens.Chunk(Length).Where(window => window.Length == Length);
+        List<int[]> taken = [.. task.WindowCount > 0 ? windows.Take(task.WindowCount) : windows];
+        return taken.Count > 0
+            ? taken
             : throw new SlimmingException(
                 ExitCode.Usage,
                 $"task {task.Name}: {tokens.Length} tokens of text do not fill one window of {Length}"
             );
+    }
+
+    /// <summary>Rows are drawn until one is longer than a window, then a place in it; as often as windows are wanted.</summary>
+    private List<int[]> Slices(IReadOnlyList<TaskItem> items)
+    {
+        var encoder = PairEncoder.For(task, engine.Codec, addBos);
+        var random = new PythonRandom(task.WindowSeed);
+        var rows = new int[items.Count][];
+        var unseen = items.Count;
+        var usable = false;
+        var windows = new List<int[]>();
+        while (windows.Count < task.WindowCount)
+        {
+            var row = random.RandInt(0, items.Count - 1);
+            if (rows[row] is null)
+            {
+                unseen--;
+                var tokens = encoder.Encode(items[row].Contexts[0]);
+                // Of a row that is too short only this needs to be known.
+                rows[row] = tokens.Length > Length ? tokens : [];
+                usable |= tokens.Length > Length;
+            }
+            if (rows[row].Length > 0)
+            {
+                var start = random.RandInt(0, rows[row].Length - Length - 1);
+                windows.Add(rows[row][start..(start + Length)]);
+            }
+            else if (!usable && unseen == 0)
+            {
+                throw new SlimmingException(
+                    ExitCode.Usage,
+                    $"task {task.Name}: none of {items.Count} rows has more than {Length} tokens"
+                );
+            }
+        }
+        return windows;
     }
 
     public ItemRow ScoreWindow(long index, int[] window, string hash, CancellationToken cancellation) =>

@@ -33,19 +33,50 @@ internal static class RowScoring
         };
     }
 
-    public static ItemRow WithAnswer(ItemRow row, AnswerExtraction answers, string generated, string target)
+    /// <param name="row">The item.</param>
+    /// <param name="task">Which metrics it has.</param>
+    /// <param name="generated">What the model wrote, cut at the stops.</param>
+    /// <param name="targets">The right answers; the closest counts.</param>
+    public static ItemRow WithAnswer(ItemRow row, TaskDefinition task, string generated, IReadOnlyList<string> targets)
     {
+        var answers = new AnswerExtraction(task.Answer);
         var strict = answers.Strict(generated);
         var flexible = answers.Flexible(generated);
+        var clean = answers.Clean(strict);
+        double? jaccard = Has("jaccard", "acc") ? Best(TokenOverlap.Jaccard) : null;
         return row with
         {
             Generated = generated,
             Strict = strict,
             Flexible = flexible,
-            ExactMatchStrict = answers.Matches(strict, target) ? 1 : 0,
-            ExactMatchFlexible = flexible is null ? null : (answers.Matches(flexible, target) ? 1 : 0),
-            TolFlex = flexible is null ? null : (answers.MatchesWithTolerance(flexible, target) ? 1 : 0),
+            ExactMatchStrict = targets.Any(target => answers.Matches(strict, target)) ? 1 : 0,
+            ExactMatchFlexible = Flag(flexible, answers.Matches),
+            TolFlex = Flag(flexible, answers.MatchesWithTolerance),
+            F1 = Has("f1", "f1_em") ? Best(TokenOverlap.F1) : null,
+            Jaccard = jaccard,
+            JaccardSet = Has("jaccard_set") ? Best(TokenOverlap.JaccardOfSets) : null,
+            Acc = Has("acc") ? (jaccard >= 1 ? 1 : 0) : null,
         };
+
+        bool Has(params ReadOnlySpan<string> metrics)
+        {
+            foreach (var metric in metrics)
+            {
+                if (task.Metrics.Contains(metric))
+                {
+                    return true;
+                }
+            }
+            return false;
+        }
+
+        double Best(Func<string, string, double> overlap) =>
+            targets.Max(target => overlap(clean, answers.Clean(target)));
+
+        double? Flag(string? answer, Func<string, string, bool> matches) =>
+            answer is null ? null
+            : targets.Any(target => matches(answer, target)) ? 1
+            : 0;
     }
 
     /// <summary>Index of the largest value, the lowest of equals.</summary>

@@ -7,26 +7,102 @@ namespace Slimming.Evaluation.Scoring;
 /// <summary>Metrics of a task from its item rows.</summary>
 internal static class Summary
 {
-    /// <param name="task">Whose metrics.</param>
-    /// <param name="rows">All its items.</param>
+    /// <summary>Metrics of all tasks of a run, then of its groups.</summary>
+    /// <param name="tasks">Without variants.</param>
+    /// <param name="groups">Groups of them.</param>
+    /// <param name="rows">All items.</param>
     /// <param name="origin">Engine, machine and commit as results carry them.</param>
-    public static IEnumerable<MetricRow> Of(TaskDefinition task, IReadOnlyList<ItemRow> rows, ResultOrigin origin)
+    public static List<MetricRow> Of(
+        IReadOnlyList<TaskDefinition> tasks,
+        IReadOnlyList<TaskGroup> groups,
+        IEnumerable<ItemRow> rows,
+        ResultOrigin origin
+    )
+    {
+        var byTask = rows.GroupBy(row => row.Task, StringComparer.Ordinal)
+            .ToDictionary(same => same.Key, List<ItemRow> (same) => [.. same], StringComparer.Ordinal);
+        return
+        [
+            .. tasks.SelectMany(task => OfTask(task, byTask[task.Name], origin)),
+            .. groups.SelectMany(group => OfGroup(group, tasks, byTask, origin)),
+        ];
+    }
+
+    private static IEnumerable<MetricRow> OfTask(TaskDefinition task, IReadOnlyList<ItemRow> rows, ResultOrigin origin)
     {
         foreach (var metric in task.Metrics)
         {
             yield return task.Kind == TaskKind.Perplexity
                 ? Perplexity(task, metric, rows, origin)
-                : Mean(task, metric, rows, origin);
+                : Mean(task, metric, rows, Means.StandardError(Scores(metric, rows)), origin);
         }
     }
 
-    private static MetricRow Mean(TaskDefinition task, string metric, IReadOnlyList<ItemRow> rows, ResultOrigin origin)
+    /// <summary>Metrics of a group, each item with equal weight; the error is pooled over its tasks (METHODS.md section 5).</summary>
+    private static IEnumerable<MetricRow> OfGroup(
+        TaskGroup group,
+        IReadOnlyList<TaskDefinition> tasks,
+        Dictionary<string, List<ItemRow>> rows,
+        ResultOrigin origin
+    )
     {
-        var values = rows.Select(row => ItemMetrics.Score(metric, row)).ToList();
+        var members = group.Tasks.Select(task => rows[task]).ToList();
+        List<ItemRow> all = [.. members.SelectMany(items => items)];
+        var together = tasks.First(task => task.Name == group.Tasks[0]) with { Name = group.Label };
+        foreach (var metric in together.Metrics)
+        {
+            var value =
+                together.Kind == TaskKind.Perplexity
+                    ? Perplexity(together, metric, all, origin)
+                    : Mean(
+                        together,
+                        metric,
+                        all,
+                        PooledError([.. members.Select(items => Scores(metric, items))]),
+                        origin
+                    );
+            yield return value with
+            {
+                Members = group.Tasks.Count,
+            };
+        }
+    }
+
+    /// <summary>sqrt(sum n_i (n_i - 1) se_i^2 / (sum n_i - k) / sum n_i) over k samples; null where no sample has two values.</summary>
+    internal static double? PooledError(IReadOnlyList<IReadOnlyList<double>> samples)
+    {
+        var total = samples.Sum(values => values.Count);
+        if (total <= samples.Count)
+        {
+            return null;
+        }
+        var squares = samples.Sum(values =>
+            Means.StandardError(values) is { } error ? values.Count * (values.Count - 1.0) * error * error : 0
+        );
+        return Math.Sqrt(squares / (total - samples.Count) / total);
+    }
+
+    private static List<double> Scores(string metric, IReadOnlyList<ItemRow> rows) =>
+        [.. rows.Select(row => ItemMetrics.Score(metric, row))];
+
+    /// <summary>Scores that are not 0 or 1 lie between them all the same.</summary>
+    private static Interval Bounded(Interval interval) => new(Math.Max(0, interval.Low), Math.Min(1, interval.High));
+
+    private static MetricRow Mean(
+        TaskDefinition task,
+        string metric,
+        IReadOnlyList<ItemRow> rows,
+        double? error,
+        ResultOrigin origin
+    )
+    {
+        var values = Scores(metric, rows);
         var mean = values.Average();
-        // Every score of these metrics is 0 or 1.
-        var (low, high) = Proportions.Wilson(values.LongCount(value => value > 0.5), values.Count);
-        return Row(task, metric, mean, values.Count, Means.StandardError(values), (low, high), origin);
+        Interval? interval =
+            ItemMetrics.IsBinary(metric) ? Proportions.Wilson(values.LongCount(value => value > 0.5), values.Count)
+            : error is { } known ? Bounded(Interval.Around(mean, Distributions.NormalHalfWidth(0.95) * known))
+            : null;
+        return Row(task, metric, mean, rows, error, interval, origin);
     }
 
     private static MetricRow Perplexity(
@@ -40,16 +116,16 @@ internal static class Summary
             metric,
             rows.Sum(row => ItemMetrics.Score(metric, row)) / rows.Sum(row => ItemMetrics.Weight(metric, row))
         );
-        return Row(task, metric, value, rows.Count, stderr: null, interval: null, origin);
+        return Row(task, metric, value, rows, stderr: null, interval: null, origin);
     }
 
     private static MetricRow Row(
         TaskDefinition task,
         string metric,
         double value,
-        long n,
+        IReadOnlyList<ItemRow> rows,
         double? stderr,
-        (double Low, double High)? interval,
+        Interval? interval,
         ResultOrigin origin
     ) =>
         new(
@@ -57,14 +133,17 @@ internal static class Summary
             task.Version,
             metric,
             value,
-            n,
+            rows.Count,
             stderr,
             interval?.Low,
             interval?.High,
             origin.Engine,
             origin.Machine,
             origin.Commit
-        );
+        )
+        {
+            Truncated = rows.LongCount(row => row.Truncated),
+        };
 }
 
 /// <summary>What made a result.</summary>

@@ -36,6 +36,36 @@ public enum WindowRule
 
     /// <summary>All rows joined, cut into windows of equal length; the first token of each is not scored.</summary>
     Disjoint,
+
+    /// <summary>Windows of equal length at random places of random rows, drawn with Python's random.Random.</summary>
+    Slices,
+}
+
+/// <summary>What of a choice the model is asked for.</summary>
+public enum ChoiceScoring
+{
+    /// <summary>The log-likelihood of delimiter and choice, split from the context as lm-evaluation-harness does.</summary>
+    Continuation,
+
+    /// <summary>One token: the last of the choice tokenized alone, right after the context.</summary>
+    LastToken,
+}
+
+/// <summary>Whether a text starts with BOS.</summary>
+public enum BosRule
+{
+    /// <summary>As the run asks (--bos).</summary>
+    Asked,
+
+    /// <summary>Where the model's tokenizer adds one, and where the run asks.</summary>
+    Tokenizer,
+}
+
+/// <summary>Which part of a shuffled file a task takes.</summary>
+public enum SplitHalf
+{
+    First,
+    Second,
 }
 
 /// <summary>What a row of a plain text file is.</summary>
@@ -60,8 +90,23 @@ public sealed record TaskDefinition
     public string About { get; set; } = "";
     public TaskKind? Kind { get; set; }
 
+    /// <summary>Rows of the whole published set, all variants together; 0 where that is not known.</summary>
+    public int Items { get; set; }
+
+    /// <summary>Where the data come from, for messages.</summary>
+    public SourceDefinition Source { get; set; } = new();
+
     /// <summary>Candidate files below the data folder; the first that exists is read.</summary>
     public List<string> Data { get; set; } = [];
+
+    /// <summary>Files taken where none of the above exists: other texts of the same kind, which a run warns about.</summary>
+    public List<string> StandIns { get; set; } = [];
+
+    /// <summary>Only the first rows of the file; 0 for all.</summary>
+    public int FirstRows { get; set; }
+
+    /// <summary>Half of the file's rows, shuffled.</summary>
+    public SplitDefinition? Split { get; set; }
 
     /// <summary>Column names of a CSV file without header row.</summary>
     public List<string> Columns { get; set; } = [];
@@ -81,11 +126,18 @@ public sealed record TaskDefinition
     public List<string> ChoiceFilters { get; set; } = [];
     public List<string> Contexts { get; set; } = [];
     public string? Continuation { get; set; }
+    public ChoiceScoring Scoring { get; set; } = ChoiceScoring.Continuation;
+    public BosRule Bos { get; set; } = BosRule.Asked;
     public string Delimiter { get; set; } = " ";
     public string? Gold { get; set; }
     public List<string> GoldLabels { get; set; } = [];
     public string? GoldLabelsField { get; set; }
+
+    /// <summary>The expected text; worked examples show it.</summary>
     public string? Target { get; set; }
+
+    /// <summary>Field with the list of right answers, of which the closest counts; without it only <see cref="Target"/> is right.</summary>
+    public string? TargetsField { get; set; }
     public List<string> Stops { get; set; } = [];
     public int MaxGenTokens { get; set; } = 256;
     public FewShotDefinition FewShot { get; set; } = new();
@@ -95,11 +147,23 @@ public sealed record TaskDefinition
     /// <summary>Tokens of a window; 0 for the model's context length.</summary>
     public int WindowLength { get; set; }
 
+    /// <summary>Most windows; 0 for all that there are.</summary>
+    public int WindowCount { get; set; }
+
+    /// <summary>Seed of the places of <see cref="WindowRule.Slices"/>.</summary>
+    public uint WindowSeed { get; set; }
+
     public string Join { get; set; } = "";
     public List<string> Metrics { get; set; } = [];
 
     /// <summary>Words that stand for the star in <see cref="Name"/>.</summary>
     public List<string> Variants { get; set; } = [];
+
+    /// <summary>The name under which all variants are run and reported together.</summary>
+    public string? Group { get; set; }
+
+    /// <summary>Names of parts of the group, with their variants.</summary>
+    public Dictionary<string, List<string>> Subgroups { get; set; } = new(StringComparer.Ordinal);
 
     /// <summary>The word that took the star's place; templates name it {variant}.</summary>
     [YamlIgnore]
@@ -108,6 +172,43 @@ public sealed record TaskDefinition
     /// <summary>Where the definition stands, for messages.</summary>
     [YamlIgnore]
     public string Origin { get; init; } = "";
+
+    /// <summary>One of the variants as a task of its own.</summary>
+    /// <param name="variant">The word that takes the star's place.</param>
+    public TaskDefinition Member(string variant) =>
+        this with
+        {
+            Name = MemberName(variant),
+            Variant = variant,
+            Variants = [],
+            Group = null,
+            Subgroups = new Dictionary<string, List<string>>(StringComparer.Ordinal),
+        };
+
+    /// <summary>Items are windows of text, not rows.</summary>
+    internal bool HasWindows => Kind == TaskKind.Perplexity && Windows != WindowRule.Rolling;
+
+    /// <summary>What stands between question and scored answer. Under a chat template the answer starts a turn of its own.</summary>
+    internal string DelimiterOf(bool chat) => chat || Scoring == ChoiceScoring.LastToken ? "" : Delimiter;
+
+    internal string MemberName(string variant) => Name.Replace("*", variant, StringComparison.Ordinal);
+}
+
+/// <summary>Where a task's files come from.</summary>
+public sealed record SourceDefinition
+{
+    /// <summary>Id of the data set on the Hugging Face hub, or the address of its files.</summary>
+    public string Hub { get; set; } = "";
+
+    /// <summary>Files there, by the name that they get below the data folder.</summary>
+    public Dictionary<string, string> Files { get; set; } = new(StringComparer.Ordinal);
+}
+
+/// <summary>A half of a file whose rows are put in the order of torch.randperm.</summary>
+public sealed record SplitDefinition
+{
+    public uint Seed { get; set; }
+    public SplitHalf Half { get; set; } = SplitHalf.First;
 }
 
 /// <summary>Worked examples before an item.</summary>
@@ -118,6 +219,12 @@ public sealed record FewShotDefinition
 
     /// <summary>Candidate files; empty: the task's own data.</summary>
     public List<string> Data { get; set; } = [];
+
+    /// <summary>Rows written down in the task file, in place of a data file.</summary>
+    public List<Dictionary<string, string>> Samples { get; set; } = [];
+
+    /// <summary>Most tokens of a prompt: examples are dropped from the end until it fits; 0 for no limit.</summary>
+    public int MaxTokens { get; set; }
 
     public string Separator { get; set; } = "\n\n";
 }
@@ -132,6 +239,9 @@ public sealed record AnswerDefinition
     /// <summary>Regular expressions removed, in this order, from answer and target before they are compared.</summary>
     public List<string> Remove { get; set; } = [];
     public bool IgnoreCase { get; set; }
+
+    /// <summary>Text filters over answer and target, after <see cref="Remove"/>.</summary>
+    public List<string> Filters { get; set; } = [];
 }
 
 public sealed record ExtractDefinition

@@ -45,6 +45,12 @@ public static partial class PythonText
         return Title(text[..length]) + Lower(text, length);
     }
 
+    /// <summary>str.lower.</summary>
+    public static string Lower(string text) => Lower(text, 0);
+
+    /// <summary>str.split(): the words between runs of whitespace.</summary>
+    public static string[] Split(string text) => [.. Spaces().Split(text).Where(word => word.Length > 0)];
+
     /// <summary>len(re.split(r"\s+", text)): runs of whitespace plus one.</summary>
     public static int CountWords(string text) => Spaces().Count(text) + 1;
 

@@ -9,45 +9,116 @@ public static partial class TextFilters
     {
         ["strip"] = PythonText.Strip,
         ["capitalize"] = PythonText.Capitalize,
-        ["lower"] = text => text.ToLowerInvariant(),
+        ["lower"] = PythonText.Lower,
         ["spaces"] = text => text.Replace('_', ' '),
+        ["lower_first"] = LowerFirst,
+        ["drop_last"] = DropLast,
+        ["unquote"] = text => Quoted().Replace(text, "$1"),
+        ["squad"] = Squad,
         ["hellaswag"] = Hellaswag,
         ["wikitext"] = Wikitext,
     };
 
+    private static readonly SortedDictionary<string, Func<string, string, string>> WithArgument = new(
+        StringComparer.Ordinal
+    )
+    {
+        ["before"] = (text, mark) => text[..Find(text, mark)],
+        ["after"] = (text, mark) => text[(Find(text, mark) + mark.Length)..],
+        ["after_last"] = (text, mark) =>
+            text.LastIndexOf(mark, StringComparison.Ordinal) is >= 0 and var at ? text[(at + mark.Length)..] : text,
+        ["map"] = Map,
+    };
+
     /// <summary>All names, for messages.</summary>
-    public static string Names => string.Join(", ", Plain.Keys) + ", before(TEXT), after(TEXT)";
+    public static string Names =>
+        string.Join(", ", Plain.Keys) + ", " + string.Join(", ", WithArgument.Keys.Select(name => name + "(TEXT)"));
 
-    public static bool Exists(string name) => Plain.ContainsKey(name) || Argument(name) is not null;
+    /// <summary>What is wrong with a filter as a task file writes it; null where nothing is.</summary>
+    public static string? Problem(string name)
+    {
+        if (Plain.ContainsKey(name))
+        {
+            return null;
+        }
+        if (Argument(name) is not var (filter, argument) || !WithArgument.ContainsKey(filter))
+        {
+            return $"unknown filter \"{name}\"; expected {Names}";
+        }
+        return filter == "map" && Pairs(argument).Exists(pair => pair.Length != 2)
+            ? $"filter {name}: expected map(from=to,from=to)"
+            : null;
+    }
 
-    /// <summary>Applies one filter. Throws <see cref="FormatException"/> for an unknown name or a mark that the text lacks.</summary>
+    /// <summary>Applies one filter. Throws <see cref="FormatException"/> for an unknown name or a text that it cannot take.</summary>
     public static string Apply(string name, string text)
     {
         if (Plain.TryGetValue(name, out var filter))
         {
             return filter(text);
         }
-        var (before, mark) =
-            Argument(name) ?? throw new FormatException($"unknown filter \"{name}\"; expected {Names}");
-        var at = text.IndexOf(mark, StringComparison.Ordinal);
-        if (at < 0)
+        if (Problem(name) is { } problem)
         {
-            throw new FormatException($"filter {name}: the text has no \"{mark}\"");
+            throw new FormatException(problem);
         }
-        return before ? text[..at] : text[(at + mark.Length)..];
+        var (function, argument) = Argument(name)!.Value;
+        try
+        {
+            return WithArgument[function](text, argument);
+        }
+        catch (FormatException error)
+        {
+            throw new FormatException($"filter {name}: {error.Message}", error);
+        }
     }
 
-    private static (bool Before, string Mark)? Argument(string name)
+    private static (string Filter, string Argument)? Argument(string name)
     {
-        if (!name.EndsWith(')'))
+        var open = name.IndexOf('(', StringComparison.Ordinal);
+        return open > 0 && name.EndsWith(')') && open + 2 < name.Length ? (name[..open], name[(open + 1)..^1]) : null;
+    }
+
+    private static int Find(string text, string mark) =>
+        text.IndexOf(mark, StringComparison.Ordinal) is >= 0 and var at
+            ? at
+            : throw new FormatException($"the text has no \"{mark}\"");
+
+    private static List<string[]> Pairs(string argument) =>
+        [.. argument.Split(',').Select(pair => pair.Split('=', StringSplitOptions.TrimEntries))];
+
+    private static string Map(string text, string argument) =>
+        Pairs(argument).Find(pair => pair[0] == text)?[1]
+        ?? throw new FormatException(
+            $"the text is \"{text}\", expected {string.Join(" or ", Pairs(argument).Select(pair => pair[0]))}"
+        );
+
+    private static string LowerFirst(string text)
+    {
+        if (text.Length == 0)
         {
-            return null;
+            return "";
         }
-        if (name.StartsWith("before(", StringComparison.Ordinal) && name.Length > 8)
+        var length = System.Text.Rune.GetRuneAt(text, 0).Utf16SequenceLength;
+        return PythonText.Lower(text[..length]) + text[length..];
+    }
+
+    private static string DropLast(string text)
+    {
+        if (text.Length == 0)
         {
-            return (true, name[7..^1]);
+            return "";
         }
-        return name.StartsWith("after(", StringComparison.Ordinal) && name.Length > 7 ? (false, name[6..^1]) : null;
+        var last = text.Length > 1 && char.IsSurrogatePair(text[^2], text[^1]) ? 2 : 1;
+        return text[..^last];
+    }
+
+    /// <summary>SQuAD's form of an answer: lower case, no ASCII punctuation, no articles, single blanks.</summary>
+    private static string Squad(string text)
+    {
+        text = string.Concat(
+            PythonText.Lower(text).Where(c => !(c < 128 && (char.IsPunctuation(c) || char.IsSymbol(c))))
+        );
+        return string.Join(' ', PythonText.Split(Articles().Replace(text, " ")));
     }
 
     // METHODS.md section 6: strip; " [title]" to ". "; bracketed words out; every pair of blanks to one, in one pass.
@@ -90,6 +161,12 @@ public static partial class TextFilters
         }
         return text;
     }
+
+    [GeneratedRegex(@"\b(a|an|the)\b")]
+    private static partial Regex Articles();
+
+    [GeneratedRegex("'(.*)'")]
+    private static partial Regex Quoted();
 
     [GeneratedRegex(@"\[.*?\]")]
     private static partial Regex Bracketed();

@@ -89,19 +89,6 @@ public sealed class ChatTemplate : IDisposable
             : parsed.RootElement.GetProperty("text").GetString()!;
     }
 
-    /// <summary>One question ready to be answered: a system turn where there is text for it, then a user turn.</summary>
-    public string RenderPrompt(string system, string user)
-    {
-        ArgumentNullException.ThrowIfNull(system);
-        List<ChatMessage> messages = [];
-        if (system.Trim() is { Length: > 0 } text)
-        {
-            messages.Add(new ChatMessage("system", text));
-        }
-        messages.Add(new ChatMessage("user", user));
-        return Render(messages, addGenerationPrompt: true);
-    }
-
     public void Dispose() => _engine.Dispose();
 
     private static bool IsScriptFailure(Exception e) =>
