@@ -27,7 +27,7 @@
 extern "C" {
 #endif
 
-#define SLM_ABI_VERSION 1u
+#define SLM_ABI_VERSION 2u
 #define SLM_MAX_NAME 128
 
 typedef enum slm_status {
@@ -37,7 +37,8 @@ typedef enum slm_status {
     SLM_STATUS_OUT_OF_MEMORY = 3,
     SLM_STATUS_NONFINITE = 4, /* NaN or Inf in a weight, loss or gradient; nothing was applied */
     SLM_STATUS_CANCELLED = 5,
-    SLM_STATUS_INTERNAL = 6
+    SLM_STATUS_INTERNAL = 6,
+    SLM_STATUS_DATA_LOST = 7 /* pages of a mapped file are gone, see slm_guard_mappings; nothing was applied */
 } slm_status;
 
 typedef enum slm_isa {
@@ -253,6 +254,14 @@ typedef struct slm_self_check {
 /* ---- library ---- */
 SLM_API uint32_t slm_abi_version(void);
 SLM_API uint64_t slm_sizeof(slm_struct id); /* 0: unknown id */
+
+/* ---- mapped files ---- */
+/* From this call on a page of a mapped file that cannot be read (the file became shorter, its disk failed) reads as
+ * zeros instead of ending the process with SIGBUS, and every function that can fail answers SLM_STATUS_DATA_LOST.
+ * Process-wide and for good; other causes of SIGBUS go to the handler that was there. */
+SLM_API void slm_guard_mappings(void);
+/* Pages lost since. */
+SLM_API uint64_t slm_lost_pages(void);
 
 /* ---- runtime: threads and kernels ---- */
 SLM_API slm_status slm_runtime_create(const slm_runtime_params *params, slm_runtime **out, char *error,

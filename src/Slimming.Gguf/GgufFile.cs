@@ -95,5 +95,9 @@ public sealed unsafe class GgufFile : IDisposable
             ? found.Part.Pointer(tensor)
             : throw new ArgumentException($"tensor '{tensor.Name}' is not of {Path}", nameof(tensor));
 
+    /// <summary>To be asked after its data was used and before what came of it is: a mapping shows what others write.</summary>
+    /// <exception cref="SlimmingException">Exit code 1: a file was written to since it was opened.</exception>
+    public void CheckUnchanged() => _parts.ForEach(p => p.CheckUnchanged());
+
     public void Dispose() => _parts.ForEach(p => p.Dispose());
 }

@@ -1,23 +1,24 @@
 using System.IO.MemoryMappedFiles;
-using Microsoft.Win32.SafeHandles;
 
 namespace Slimming.Gguf;
 
 /// <summary>One mapped file: all of a model or one part of a split one.</summary>
 internal sealed unsafe class GgufPart : IDisposable
 {
+    private readonly FileStamp _stamp;
     private readonly MemoryMappedFile _mapping;
     private readonly MemoryMappedViewAccessor _view;
     private byte* _base;
 
-    private GgufPart(string path, MemoryMappedFile mapping, MemoryMappedViewAccessor view, byte* start, long length)
+    private GgufPart(FileStamp stamp, MemoryMappedFile mapping, MemoryMappedViewAccessor view, byte* start)
     {
-        Path = path;
+        Path = stamp.Path;
+        _stamp = stamp;
         _mapping = mapping;
         _view = view;
         _base = start;
-        Length = length;
-        Header = GgufHeaderReader.Read(path, start, length);
+        Length = stamp.Length;
+        Header = GgufHeaderReader.Read(Path, start, Length);
     }
 
     public string Path { get; }
@@ -29,18 +30,21 @@ internal sealed unsafe class GgufPart : IDisposable
     /// <exception cref="GgufException">The file is absent, unreadable or not a sound GGUF file.</exception>
     public static GgufPart Open(string path)
     {
+        FileStamp? stamp = null;
         MemoryMappedFile? mapping = null;
         MemoryMappedViewAccessor? view = null;
         var acquired = false;
         try
         {
-            var length = CheckedLength(path);
-            mapping = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
-            view = mapping.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read);
+            RefuseNonFiles(path);
+            stamp = FileStamp.Open(path);
+            RefuseShort(path, stamp.Length);
+            mapping = stamp.Map();
+            view = mapping.CreateViewAccessor(0, stamp.Length, MemoryMappedFileAccess.Read);
             byte* start = null;
             view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
             acquired = true;
-            return new GgufPart(path, mapping, view, start + view.PointerOffset, length);
+            return new GgufPart(stamp, mapping, view, start + view.PointerOffset);
         }
         catch (Exception e)
         {
@@ -50,6 +54,7 @@ internal sealed unsafe class GgufPart : IDisposable
             }
             view?.Dispose();
             mapping?.Dispose();
+            stamp?.Dispose();
             if (e is IOException or UnauthorizedAccessException)
             {
                 throw new GgufException(path, "open", $"cannot read the file: {e.Message}");
@@ -65,6 +70,9 @@ internal sealed unsafe class GgufPart : IDisposable
         return _base + Header.DataOffset + (long)tensor.Offset;
     }
 
+    /// <inheritdoc cref="GgufFile.CheckUnchanged"/>
+    public void CheckUnchanged() => _stamp.Check();
+
     public void Dispose()
     {
         if (_base != null)
@@ -73,10 +81,11 @@ internal sealed unsafe class GgufPart : IDisposable
             _view.SafeMemoryMappedViewHandle.ReleasePointer();
             _view.Dispose();
             _mapping.Dispose();
+            _stamp.Dispose();
         }
     }
 
-    private static long CheckedLength(string path)
+    private static void RefuseNonFiles(string path)
     {
         if (Directory.Exists(path))
         {
@@ -86,15 +95,18 @@ internal sealed unsafe class GgufPart : IDisposable
         {
             throw new GgufException(path, "open", "no such file");
         }
-        using SafeFileHandle handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read);
-        var length = RandomAccess.GetLength(handle);
-        return length >= GgufHeaderReader.MinBytes
-            ? length
-            : throw new GgufException(
+    }
+
+    private static void RefuseShort(string path, long length)
+    {
+        if (length < GgufHeaderReader.MinBytes)
+        {
+            throw new GgufException(
                 path,
                 "byte 0",
                 $"a GGUF file of at least {GgufHeaderReader.MinBytes} bytes",
                 $"{length} bytes"
             );
+        }
     }
 }

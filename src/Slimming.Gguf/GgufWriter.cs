@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Slimming.Shared;
 
 namespace Slimming.Gguf;
 
@@ -108,7 +109,7 @@ public sealed class GgufWriter : IDisposable
         _stream = null;
         try
         {
-            File.Move(_partial, _path, _overwrite);
+            Durable.Rename(_partial, _path, _overwrite);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -5,11 +5,14 @@ namespace Slimming.Interop;
 /// <summary>Work space, gradients and optimizer state for one model and adapter. Use from one thread, <see cref="Cancel"/> apart.</summary>
 public sealed unsafe class NativeContext : NativeObject
 {
+    private readonly NativeModel _model;
+
     /// <param name="model">Kept while the context lives.</param>
     /// <param name="adapter">May be null when not training.</param>
     /// <param name="parameters">Sizes and mode.</param>
     public NativeContext(NativeModel model, NativeAdapter? adapter, in ContextParams parameters)
     {
+        _model = model;
         VocabularySize = model.Parameters.NVocab;
         using var modelLease = new Lease(model);
         using var adapterLease = new Lease(adapter);
@@ -116,18 +119,17 @@ public sealed unsafe class NativeContext : NativeObject
         fixed (float* to = logits)
         {
             var native = ToNative(batch, tokens, positions, offsets, targets, keys);
-            Status.Check(
-                SlimmingNative.slm_context_logits(
-                    (slm_context*)context.Pointer,
-                    &native,
-                    row,
-                    rows.Length,
-                    to,
-                    error,
-                    Status.ErrorBytes
-                ),
-                error
+            var status = SlimmingNative.slm_context_logits(
+                (slm_context*)context.Pointer,
+                &native,
+                row,
+                rows.Length,
+                to,
+                error,
+                Status.ErrorBytes
             );
+            _model.CheckData();
+            Status.Check(status, error);
         }
     }
 
@@ -183,12 +185,11 @@ public sealed unsafe class NativeContext : NativeObject
         {
             var native = ToNative(batch, tokens, positions, offsets, targets, keys);
             var pointer = (slm_context*)context.Pointer;
-            Status.Check(
-                training
-                    ? SlimmingNative.slm_context_accumulate(pointer, &native, loss, count, error, Status.ErrorBytes)
-                    : SlimmingNative.slm_context_evaluate(pointer, &native, loss, count, error, Status.ErrorBytes),
-                error
-            );
+            var status = training
+                ? SlimmingNative.slm_context_accumulate(pointer, &native, loss, count, error, Status.ErrorBytes)
+                : SlimmingNative.slm_context_evaluate(pointer, &native, loss, count, error, Status.ErrorBytes);
+            _model.CheckData();
+            Status.Check(status, error);
         }
     }
 

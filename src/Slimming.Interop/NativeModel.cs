@@ -50,6 +50,9 @@ public sealed unsafe class NativeModel : NativeObject
 
     public ModelParams Parameters { get; }
 
+    /// <summary>What was computed from the weights counts only while their file is the same.</summary>
+    internal void CheckData() => (_dataOwner as GgufFile)?.CheckUnchanged();
+
     private protected override void Free(nint pointer)
     {
         SlimmingNative.slm_model_free((slm_model*)pointer);

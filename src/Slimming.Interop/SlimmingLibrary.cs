@@ -29,6 +29,7 @@ public static unsafe class SlimmingLibrary
             Assembly.GetExecutingAssembly(),
             (name, _, _) => name == "slimming" ? library : 0
         );
+        SlimmingNative.slm_guard_mappings();
         return library;
     }
 

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using Slimming.Gguf;
 using Slimming.LlamaCpp.Interop;
 
 namespace Slimming.LlamaCpp;
@@ -7,12 +8,34 @@ namespace Slimming.LlamaCpp;
 /// <summary>Owns a llama_model.</summary>
 internal sealed unsafe class ModelHandle : SafeHandleZeroOrMinusOneIsInvalid
 {
-    public ModelHandle(llama_model* model)
-        : base(ownsHandle: true) => SetHandle((nint)model);
+    private readonly IReadOnlyList<FileStamp> _files;
+
+    /// <param name="model">Null where it could not be loaded.</param>
+    /// <param name="files">Its files, closed with it.</param>
+    public ModelHandle(llama_model* model, IReadOnlyList<FileStamp> files)
+        : base(ownsHandle: true)
+    {
+        _files = files;
+        SetHandle((nint)model);
+    }
+
+    /// <summary>llama.cpp maps the files: what it computed counts only while they are the same.</summary>
+    /// <exception cref="SlimmingException">Exit code 1: somebody wrote to one since it was opened.</exception>
+    public void CheckUnchanged()
+    {
+        foreach (var file in _files)
+        {
+            file.Check();
+        }
+    }
 
     protected override bool ReleaseHandle()
     {
         LlamaNative.llama_model_free((llama_model*)handle);
+        foreach (var file in _files)
+        {
+            file.Dispose();
+        }
         return true;
     }
 }

@@ -162,6 +162,7 @@ public sealed unsafe class LlamaContext : IDisposable
         {
             answer = Call(batch);
         }
+        _model.Handle.CheckUnchanged();
         switch (answer)
         {
             case 0:

@@ -50,8 +50,25 @@ public sealed unsafe class LlamaModel : IDisposable
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         LlamaRuntime.EnsureLoaded();
-        using (GgufFile.Open(path)) { }
+        List<FileStamp> files = [];
+        try
+        {
+            using (var file = GgufFile.Open(path))
+            {
+                files.AddRange(file.Parts.Select(FileStamp.Open));
+                file.CheckUnchanged();
+            }
+            return Load(path, vocabOnly, files);
+        }
+        catch
+        {
+            files.ForEach(file => file.Dispose());
+            throw;
+        }
+    }
 
+    private static LlamaModel Load(string path, bool vocabOnly, List<FileStamp> files)
+    {
         LlamaLog.Clear();
         var options = LlamaNative.llama_model_default_params();
         options.vocab_only = vocabOnly ? (byte)1 : (byte)0;
@@ -60,7 +77,7 @@ public sealed unsafe class LlamaModel : IDisposable
         ModelHandle handle;
         using (var text = new Utf8Text(path))
         {
-            handle = new ModelHandle(LlamaNative.llama_model_load_from_file(text.Pointer, options));
+            handle = new ModelHandle(LlamaNative.llama_model_load_from_file(text.Pointer, options), files);
         }
         if (handle.IsInvalid)
         {

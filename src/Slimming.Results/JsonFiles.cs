@@ -1,5 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Slimming.Shared;
 
 namespace Slimming.Results;
 
@@ -14,12 +15,8 @@ internal static class JsonFiles
             Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         };
 
-    public static void Write<T>(string path, T value)
-    {
-        var partial = path + ".partial";
-        File.WriteAllBytes(partial, JsonSerializer.SerializeToUtf8Bytes(value, Options));
-        File.Move(partial, path, overwrite: true);
-    }
+    public static void Write<T>(string path, T value) =>
+        Durable.WriteAtomically(path, stream => JsonSerializer.Serialize(stream, value, Options));
 
     public static T Read<T>(string path)
     {

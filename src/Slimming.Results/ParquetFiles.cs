@@ -1,3 +1,5 @@
+using Slimming.Shared;
+
 namespace Slimming.Results;
 
 /// <summary>Writes records as one Parquet file, beside first and then renamed.</summary>
@@ -23,6 +25,6 @@ internal static class ParquetFiles
         var partial = path + ".partial";
         db.Execute($"COPY part TO {DuckDb.Quote(partial)} (FORMAT parquet, COMPRESSION zstd)");
         db.Execute("DROP TABLE part");
-        File.Move(partial, path, overwrite: true);
+        Durable.Publish(partial, path);
     }
 }

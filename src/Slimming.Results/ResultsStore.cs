@@ -1,4 +1,5 @@
 using System.Globalization;
+using Slimming.Shared;
 
 namespace Slimming.Results;
 
@@ -19,6 +20,7 @@ public sealed class ResultsStore : IDisposable
     private readonly DuckDb _db = DuckDb.Open(256);
     private readonly List<ItemRow> _pending = [];
     private readonly HashSet<ItemKey> _finished = [];
+    private FolderLock? _lock;
     private int _nextPart;
 
     private ResultsStore(string folder, RunInfo info) => (Folder, Info) = (folder, info);
@@ -41,19 +43,27 @@ public sealed class ResultsStore : IDisposable
         var folder = Path.Combine(outDirectory, "run=" + info.Id);
         try
         {
-            CheckOthers(outDirectory, folder, info, force);
-            Directory.CreateDirectory(folder);
-            var store = new ResultsStore(folder, info);
+            Directory.CreateDirectory(outDirectory);
+            var held = FolderLock.Take(outDirectory);
+            ResultsStore? store = null;
             try
             {
+                CheckOthers(outDirectory, folder, info, force);
+                Directory.CreateDirectory(folder);
+                store = new ResultsStore(folder, info) { _lock = held };
                 store.Prepare();
+                return store;
             }
             catch
             {
-                store.Dispose();
+                store?.Dispose();
+                held.Dispose();
                 throw;
             }
-            return store;
+        }
+        catch (FolderHeldException e)
+        {
+            throw new ResultsException(ResultsFault.Refused, e.Message, e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -135,7 +145,7 @@ public sealed class ResultsStore : IDisposable
         }
         Flush();
         ParquetFiles.Write(_db, Path.Combine(Folder, SummaryName), ResultColumns.Summary, summary);
-        File.WriteAllText(Path.Combine(Folder, DoneName), "");
+        Durable.WriteAtomically(Path.Combine(Folder, DoneName), _ => { });
     }
 
     /// <summary>The items in the order they were appended; texts and token ids only where asked for.</summary>
@@ -172,7 +182,11 @@ public sealed class ResultsStore : IDisposable
             .Select(ResultRows.Metric)
             .ToArray();
 
-    public void Dispose() => _db.Dispose();
+    public void Dispose()
+    {
+        _db.Dispose();
+        _lock?.Dispose();
+    }
 
     private static void CheckOthers(string outDirectory, string folder, RunInfo info, bool force)
     {

@@ -3,6 +3,7 @@ using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.LlamaCpp;
 using Slimming.Results;
+using Slimming.Shared;
 using Slimming.Training.Data;
 using Slimming.Training.Export;
 using Slimming.Training.Models;

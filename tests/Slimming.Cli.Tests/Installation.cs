@@ -29,6 +29,9 @@ internal sealed class Installation : IDisposable
     /// <summary>Its native folder: links to the real libraries.</summary>
     public string Native => _temp["native"];
 
+    /// <summary>How a shell starts it.</summary>
+    public string CommandLine => $"dotnet {_temp["slimming.dll"]}";
+
     public Process Start(string[] args, params (string Name, string Value)[] environment)
     {
         // A test host started in the background ignores Ctrl-C, and its children would too.

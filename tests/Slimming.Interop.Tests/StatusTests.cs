@@ -32,9 +32,9 @@ public class StatusTests
     public void Another_abi_version_is_refused_before_its_sizes_are_asked()
     {
         var error = Should.Throw<SlimmingException>(() =>
-            SlimmingLibrary.CheckAbi("lib.so", 2, _ => throw new InvalidOperationException("asked"))
+            SlimmingLibrary.CheckAbi("lib.so", 3, _ => throw new InvalidOperationException("asked"))
         );
-        error.Message.ShouldBe("lib.so: expected ABI version 1, found 2; rebuild program and library together");
+        error.Message.ShouldBe("lib.so: expected ABI version 2, found 3; rebuild program and library together");
         error.Code.ShouldBe(ExitCode.Failed);
     }
 

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "core/error.hpp"
+#include "core/mapping_guard.hpp"
 
 namespace slm {
 
@@ -13,11 +14,21 @@ inline slm_status report(slm_status status, const char *text, char *error, size_
     return status;
 }
 
+// What was computed from pages that read as zeros is not to be used, and a step not to be made from it.
+inline void refuse_lost_data() {
+    if (const uint64_t pages = lost_pages(); pages > 0)
+        fail(SLM_STATUS_DATA_LOST,
+             "%llu pages of a mapped file are gone: it became shorter while it was in use, or its disk failed",
+             static_cast<unsigned long long>(pages));
+}
+
 template <typename Body>
 slm_status guarded(char *error, size_t capacity, const Body &body) {
     if (error != nullptr && capacity > 0) error[0] = '\0';
     try {
+        refuse_lost_data();
         body();
+        refuse_lost_data();
         return SLM_STATUS_OK;
     } catch (const Error &failure) {
         return report(failure.status(), failure.what(), error, capacity);

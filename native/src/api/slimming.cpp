@@ -18,6 +18,14 @@ uint32_t slm_abi_version(void) {
     return SLM_ABI_VERSION;
 }
 
+void slm_guard_mappings(void) {
+    slm::guard_mappings();
+}
+
+uint64_t slm_lost_pages(void) {
+    return slm::lost_pages();
+}
+
 uint64_t slm_sizeof(slm_struct id) {
     switch (id) {
         case SLM_STRUCT_RUNTIME_PARAMS:

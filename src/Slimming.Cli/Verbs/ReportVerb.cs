@@ -1,7 +1,9 @@
 using System.CommandLine;
+using System.Text;
 using Slimming.Cli.CommandLine;
 using Slimming.Cli.Report;
 using Slimming.Gguf;
+using Slimming.Shared;
 
 namespace Slimming.Cli.Verbs;
 
@@ -66,18 +68,8 @@ internal static class ReportVerb
             throw new SlimmingException(ExitCode.Usage, "nothing to report: no run in these folders is finished");
         }
         var html = ReportPage.Write(sources);
-        var partial = output + ".partial";
-        try
-        {
-            Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(output))!);
-            File.WriteAllText(partial, html);
-            File.Move(partial, output, overwrite: true);
-        }
-        catch
-        {
-            File.Delete(partial);
-            throw;
-        }
+        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(output))!);
+        Durable.WriteAtomically(output, stream => stream.Write(Encoding.UTF8.GetBytes(html)));
         if (json)
         {
             context.WriteJson(

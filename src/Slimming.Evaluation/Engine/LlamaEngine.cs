@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Slimming.Gguf;
+using Slimming.Interop;
 using Slimming.LlamaCpp;
 
 namespace Slimming.Evaluation.Engine;
@@ -63,6 +64,7 @@ public sealed class LlamaEngine : IScoringEngine
     public static LlamaEngine Open(LlamaEngineOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
+        MappedFiles.Guard();
         var model = LlamaModel.Load(options.Model);
         LlamaAdapter? adapter = null;
         try
@@ -118,7 +120,9 @@ public sealed class LlamaEngine : IScoringEngine
     )
     {
         ArgumentNullException.ThrowIfNull(requests);
-        return new GreedyGenerator(_model, Codec, NewContext).Generate(requests, cancellation);
+        var answers = new GreedyGenerator(_model, Codec, NewContext).Generate(requests, cancellation);
+        MappedFiles.Check();
+        return answers;
     }
 
     /// <summary>A context of this engine's settings with its adapter set.</summary>
@@ -205,6 +209,7 @@ public sealed class LlamaEngine : IScoringEngine
     )
     {
         context.Decode(batch, cancellation);
+        MappedFiles.Check();
         foreach (var (index, entry) in outputs)
         {
             var logits = context.Logits(index);

@@ -1,5 +1,6 @@
 using Slimming.Evaluation.Text;
 using Slimming.Gguf;
+using Slimming.Interop;
 using Slimming.LlamaCpp;
 
 namespace Slimming.Evaluation.Engine;
@@ -68,6 +69,7 @@ public sealed class TextGenerator(LlamaEngine engine)
             var batch = new LlamaBatch();
             batch.Add(token, prompt.Length + tokens.Count - 1, [0], output: true);
             context.Decode(batch, cancellation);
+            MappedFiles.Check();
             logits = context.Logits(0);
         }
     }

@@ -15,6 +15,7 @@ internal enum slm_status : uint
     SLM_STATUS_NONFINITE = 4,
     SLM_STATUS_CANCELLED = 5,
     SLM_STATUS_INTERNAL = 6,
+    SLM_STATUS_DATA_LOST = 7,
 }
 
 [NativeTypeName("unsigned int")]
@@ -487,6 +488,13 @@ internal static unsafe partial class SlimmingNative
     internal static extern ulong slm_sizeof(slm_struct id);
 
     [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    internal static extern void slm_guard_mappings();
+
+    [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    [return: NativeTypeName("uint64_t")]
+    internal static extern ulong slm_lost_pages();
+
+    [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     internal static extern slm_status slm_runtime_create([NativeTypeName("const slm_runtime_params *")] slm_runtime_params* @params, slm_runtime** @out, [NativeTypeName("char *")] sbyte* error, [NativeTypeName("size_t")] nuint error_capacity);
 
     [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
@@ -552,8 +560,8 @@ internal static unsafe partial class SlimmingNative
     [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     internal static extern void slm_context_cancel(slm_context* context, [NativeTypeName("int32_t")] int on);
 
-    [NativeTypeName("#define SLM_ABI_VERSION 1u")]
-    public const uint SLM_ABI_VERSION = 1U;
+    [NativeTypeName("#define SLM_ABI_VERSION 2u")]
+    public const uint SLM_ABI_VERSION = 2U;
 
     [NativeTypeName("#define SLM_MAX_NAME 128")]
     public const int SLM_MAX_NAME = 128;

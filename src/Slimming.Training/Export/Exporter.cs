@@ -207,6 +207,7 @@ public sealed class Exporter : IDisposable
         {
             _progress("comparing with llama.cpp");
             var verification = verify();
+            MappedFiles.Check();
             return verification?.Failure == null
                 ? result with
                 {

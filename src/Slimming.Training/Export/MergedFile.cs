@@ -65,6 +65,8 @@ internal static class MergedFile
         {
             writer.Write(added.Name, MemoryMarshal.AsBytes<float>(added.Values));
         }
+        model.CheckUnchanged();
+        MappedFiles.Check();
         writer.Complete();
     }
 

@@ -37,6 +37,8 @@ public static class ModelFile
                 TensorCopy.Write(writer, model.File, tensor);
             }
         }
+        model.File.CheckUnchanged();
+        MappedFiles.Check();
         writer.Complete();
     }
 

@@ -1,9 +1,11 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Slimming.Gguf;
 using Slimming.Interop;
+using Slimming.Shared;
 using Slimming.Training.Models;
 
 namespace Slimming.Training.Export;
@@ -55,13 +57,18 @@ internal static class PeftFolder
         {
             DeleteFolder(partial);
             Directory.CreateDirectory(partial);
-            File.WriteAllText(Path.Combine(partial, ConfigName), Config(adapter));
+            Durable.WriteAtomically(
+                Path.Combine(partial, ConfigName),
+                stream => stream.Write(Encoding.UTF8.GetBytes(Config(adapter)))
+            );
             WriteTensors(Path.Combine(partial, TensorsName), model, adapter);
+            Durable.SyncFolder(partial);
             if (overwrite)
             {
                 DeleteFolder(folder);
             }
             Directory.Move(partial, folder);
+            Durable.SyncFolder(Path.GetDirectoryName(Path.GetFullPath(folder))!);
         }
         catch (Exception e)
         {

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Slimming.Gguf;
 using Slimming.Interop;
+using Slimming.Shared;
 
 namespace Slimming.Training.Models;
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Slimming.Gguf;
+using Slimming.Shared;
 
 namespace Slimming.Training;
 

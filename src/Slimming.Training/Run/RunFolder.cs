@@ -1,4 +1,5 @@
 using Slimming.Gguf;
+using Slimming.Shared;
 
 namespace Slimming.Training;
 
@@ -11,7 +12,7 @@ internal sealed class RunFolder : IDisposable
     private const string CheckpointsName = "checkpoints";
     private static readonly string[] Outputs = ["adapter.gguf", "adapter-best.gguf", "model.gguf", "model-best.gguf"];
 
-    private RunLock? _lock;
+    private FolderLock? _lock;
 
     private readonly bool _mayClear;
 
@@ -67,7 +68,7 @@ internal sealed class RunFolder : IDisposable
         }
         if (filled)
         {
-            folder._lock = RunLock.Take(path);
+            folder.Lock();
         }
         return folder;
     }
@@ -78,7 +79,7 @@ internal sealed class RunFolder : IDisposable
         try
         {
             Directory.CreateDirectory(Path);
-            _lock ??= RunLock.Take(Path);
+            Lock();
             if (Resuming)
             {
                 return;
@@ -110,11 +111,23 @@ internal sealed class RunFolder : IDisposable
 
     public void Dispose() => _lock?.Dispose();
 
+    private void Lock()
+    {
+        try
+        {
+            _lock ??= FolderLock.Take(Path);
+        }
+        catch (FolderHeldException held)
+        {
+            throw new SlimmingException(ExitCode.Refused, held.Message, held);
+        }
+    }
+
     // A lock and half a record are what a crash before the first step leaves.
     private static bool HoldsARun(string path) =>
         Directory
             .EnumerateFileSystemEntries(path)
-            .Any(entry => System.IO.Path.GetFileName(entry) is not (RunLock.FileName or RecordName + ".partial"));
+            .Any(entry => System.IO.Path.GetFileName(entry) is not (FolderLock.FileName or RecordName + ".partial"));
 
     private string In(string name) => System.IO.Path.Combine(Path, name);
 }

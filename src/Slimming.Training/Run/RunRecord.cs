@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Slimming.Gguf;
+using Slimming.Shared;
 
 namespace Slimming.Training;
 

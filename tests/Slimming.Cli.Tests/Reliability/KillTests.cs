@@ -96,22 +96,10 @@ public sealed class KillTests : IDisposable
 
     private void Bench(int kills)
     {
-        string[] args(string name) =>
-            [
-                "bench",
-                "--model",
-                TinyRun.Model,
-                "--tasks",
-                Task(),
-                "--data-dir",
-                _temp.Path,
-                "--threads",
-                "1",
-                "--out",
-                _temp[name],
-            ];
+        LetterTask task = new(_temp);
+        string[] args(string name) => task.Bench(_temp[name]);
         _harness.Undisturbed(args("a"));
-        var expected = Items("a");
+        var expected = LetterTask.Results(_temp["a"]);
         var (duringPart, rounds) = (0, 0);
         for (var last = false; !last; rounds++)
         {
@@ -126,7 +114,7 @@ public sealed class KillTests : IDisposable
             {
                 _harness.Undisturbed(args(name));
             }
-            Items(name).ShouldBe(expected, Told(kills));
+            LetterTask.Results(_temp[name]).ShouldBe(expected, Told(kills));
             Directory.Delete(_temp[name], recursive: true);
         }
         Say($"bench: {_harness.Kills} kills, {duringPart} while a file was written, {rounds} runs, all equal");
@@ -171,36 +159,6 @@ public sealed class KillTests : IDisposable
     private bool Done(string name) =>
         Directory.Exists(_temp[name])
         && Directory.EnumerateFiles(_temp[name], "DONE", SearchOption.AllDirectories).Any();
-
-    /// <summary>More items than two parts of the store hold, each of a few tokens.</summary>
-    private string Task()
-    {
-        if (!File.Exists(_temp["letters.yaml"]))
-        {
-            _temp.Write(
-                "letters.yaml",
-                "name: letters\nversion: \"1\"\nabout: Random letters.\nkind: multiple_choice\n"
-                    + "data: [letters.jsonl]\nprompt: \"{question}\"\nchoices_field: choices\ndelimiter: \"\"\n"
-                    + "gold: \"{answer}\"\nmetrics: [acc, acc_norm]\n"
-            );
-            Random random = new(3);
-            string Word() => string.Concat(Enumerable.Range(0, 3).Select(_ => (char)('a' + random.Next(26))));
-            _temp.Write(
-                "letters.jsonl",
-                string.Concat(
-                    Enumerable
-                        .Range(0, 600)
-                        .Select(i =>
-                            $"{{\"question\":\"{Word()} {i}\",\"choices\":[\"{Word()}\",\"{Word()}\"],\"answer\":{i % 2}}}\n"
-                        )
-                )
-            );
-        }
-        return _temp["letters.yaml"];
-    }
-
-    private string Items(string name) =>
-        Cli.Done("results", _temp[name], "--format", "jsonl").Output + Cli.Done("results", _temp[name]).Output;
 
     private static bool SameBytes(string one, string other) =>
         File.ReadAllBytes(one).AsSpan().SequenceEqual(File.ReadAllBytes(other));

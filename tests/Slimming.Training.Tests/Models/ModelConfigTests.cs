@@ -1,5 +1,6 @@
 using Slimming.Gguf;
 using Slimming.Interop;
+using Slimming.Shared;
 using Slimming.TestSupport;
 using Slimming.Training.Models;
 

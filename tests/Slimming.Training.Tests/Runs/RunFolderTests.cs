@@ -1,4 +1,5 @@
 using Slimming.Gguf;
+using Slimming.Shared;
 
 namespace Slimming.Training.Tests.Runs;
 
@@ -16,7 +17,7 @@ public sealed class RunFolderTests : IDisposable
         using var folder = RunFolder.Claim(Options());
         Directory.Exists(Run).ShouldBeFalse();
         folder.Begin();
-        RunLock.OwnerOf(Run).ShouldBe($"{Environment.ProcessId}");
+        FolderLock.OwnerOf(Run).ShouldBe($"{Environment.ProcessId}");
     }
 
     [Fact]
@@ -88,7 +89,7 @@ public sealed class RunFolderTests : IDisposable
         File.WriteAllText(Path.Combine(Run, "run.json.partial"), "{");
         using var folder = RunFolder.Claim(Options() with { Resume = true });
         folder.Begin();
-        RunLock.OwnerOf(Run).ShouldBe($"{Environment.ProcessId}");
+        FolderLock.OwnerOf(Run).ShouldBe($"{Environment.ProcessId}");
     }
 
     [Fact]

@@ -2,15 +2,14 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
-using Slimming.Gguf;
 
-namespace Slimming.Training;
+namespace Slimming.Shared;
 
 /// <summary>
-/// Keeps a second process out of a run folder. The file <c>lock</c> holds the owner's process id; the operating system
+/// Keeps a second process out of a folder. The file <c>lock</c> holds the owner's process id; the operating system
 /// drops the lock itself when that process dies, so a crash leaves nothing to clean up.
 /// </summary>
-internal sealed partial class RunLock : IDisposable
+internal sealed partial class FolderLock : IDisposable
 {
     public const string FileName = "lock";
     private const int O_RDWR = 2;
@@ -23,14 +22,15 @@ internal sealed partial class RunLock : IDisposable
     private readonly string _path;
     private readonly SafeFileHandle _handle;
 
-    private RunLock(string path, SafeFileHandle handle)
+    private FolderLock(string path, SafeFileHandle handle)
     {
         _path = path;
         _handle = handle;
     }
 
-    /// <exception cref="SlimmingException">Exit code 3: another process holds the folder.</exception>
-    public static RunLock Take(string folder)
+    /// <exception cref="FolderHeldException">Another process holds the folder.</exception>
+    /// <exception cref="IOException">The lock cannot be written.</exception>
+    public static FolderLock Take(string folder)
     {
         var path = Path.Combine(folder, FileName);
         // A name that its last owner removed between our open and our lock guards nothing: take the new one.
@@ -53,7 +53,7 @@ internal sealed partial class RunLock : IDisposable
         return Read(handle);
     }
 
-    private static RunLock? TryTake(string folder, string path)
+    private static FolderLock? TryTake(string folder, string path)
     {
         var pid = Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
         var handle = OperatingSystem.IsWindows() ? OpenWindows(path) : OpenUnix(path);
@@ -67,12 +67,12 @@ internal sealed partial class RunLock : IDisposable
             RandomAccess.Write(handle, Encoding.ASCII.GetBytes(pid + "\n"), 0);
             if (OperatingSystem.IsWindows())
             {
-                return new RunLock(path, handle);
+                return new FolderLock(path, handle);
             }
             using var again = OpenUnix(path);
             if (Read(again) == pid)
             {
-                return new RunLock(path, handle);
+                return new FolderLock(path, handle);
             }
             handle.Dispose();
             return null;
@@ -123,10 +123,7 @@ internal sealed partial class RunLock : IDisposable
         var descriptor = Open(path, O_RDWR | flags, 0x1A4);
         if (descriptor < 0)
         {
-            throw new SlimmingException(
-                ExitCode.Failed,
-                $"cannot write {path}: {Marshal.GetLastPInvokeErrorMessage()}"
-            );
+            throw new IOException($"cannot write {path}: {Marshal.GetLastPInvokeErrorMessage()}");
         }
         return new SafeFileHandle(descriptor, ownsHandle: true);
     }
@@ -140,8 +137,8 @@ internal sealed partial class RunLock : IDisposable
         return Encoding.ASCII.GetString(bytes, 0, count).Trim();
     }
 
-    private static SlimmingException Held(string folder, string pid) =>
-        new(ExitCode.Refused, $"{folder} is in use by process {pid}; wait for it or give another --out");
+    private static FolderHeldException Held(string folder, string pid) =>
+        new($"{folder} is in use by process {pid}; wait for it or give another --out");
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Open(string path, int flags, int mode);
@@ -149,3 +146,6 @@ internal sealed partial class RunLock : IDisposable
     [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
     private static partial int Flock(int descriptor, int operation);
 }
+
+/// <summary>The message names the folder and the process that holds it.</summary>
+internal sealed class FolderHeldException(string message) : Exception(message);

@@ -1,12 +1,13 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 
-namespace Slimming.Training;
+namespace Slimming.Shared;
 
 /// <summary>Writes that survive a power cut: content first, then the name, then the folder that holds the name.</summary>
 internal static partial class Durable
 {
     private const int O_RDONLY = 0;
+    private const int EINVAL = 22;
 
     /// <summary>Writes beside <paramref name="path"/>, syncs, and renames onto it.</summary>
     public static void WriteAtomically(string path, Action<Stream> write)
@@ -19,14 +20,30 @@ internal static partial class Durable
                 write(stream);
                 stream.Flush(flushToDisk: true);
             }
-            File.Move(partial, path, overwrite: true);
+            Rename(partial, path, overwrite: true);
         }
         catch
         {
             File.Delete(partial);
             throw;
         }
+    }
+
+    /// <summary>Gives a synced file its name, and makes the name durable.</summary>
+    public static void Rename(string partial, string path, bool overwrite)
+    {
+        File.Move(partial, path, overwrite);
         SyncFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
+    }
+
+    /// <summary>The same for a file that somebody else wrote and closed.</summary>
+    public static void Publish(string partial, string path)
+    {
+        using (var handle = File.OpenHandle(partial, FileMode.Open, FileAccess.ReadWrite))
+        {
+            RandomAccess.FlushToDisk(handle);
+        }
+        Rename(partial, path, overwrite: true);
     }
 
     /// <summary>Makes renames and new names in a folder durable. Windows has no such call and needs none.</summary>
@@ -41,7 +58,8 @@ internal static partial class Durable
         {
             throw new IOException($"cannot open folder {path}: {Marshal.GetLastPInvokeErrorMessage()}");
         }
-        var failed = FSync(descriptor) < 0;
+        // Some network file systems have no such call for folders (EINVAL).
+        var failed = FSync(descriptor) < 0 && Marshal.GetLastPInvokeError() != EINVAL;
         var message = Marshal.GetLastPInvokeErrorMessage();
         _ = Close(descriptor);
         if (failed)
