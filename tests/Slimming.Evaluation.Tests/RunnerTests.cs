@@ -214,6 +214,21 @@ public sealed class RunnerTests : IDisposable
     }
 
     [Fact]
+    public void AContextTooSmallForAnItemNamesIt()
+    {
+        File.WriteAllText(
+            Path.Combine(_folder.FullName, "colours.jsonl"),
+            $$"""{"question": "q", "options": ["a", "{{new string('b', 64)}}"], "answer": 0}"""
+        );
+        using var engine = new FakeEngine();
+        var error = Should.Throw<SlimmingException>(() => Run(engine, Choices, "v"));
+        error.Code.ShouldBe(ExitCode.Usage);
+        error.Message.ShouldContain("task colours, doc 0, choice 1: its 65 tokens do not fit");
+        var all = Sums.Replace("max_gen_tokens: 5", "max_gen_tokens: 64", StringComparison.Ordinal);
+        Should.Throw<SlimmingException>(() => Run(engine, all, "z")).Message.ShouldContain("task sums: 64 tokens");
+    }
+
+    [Fact]
     public void TruncatedItemsAreCounted()
     {
         using var engine = new FakeEngine { TruncateFrom = "q40" };

@@ -9,9 +9,14 @@ namespace Slimming.Cli.Bench;
 /// <summary>The list of <c>bench --list</c>: what each built-in task measures and whether its data are at hand.</summary>
 internal static class TaskList
 {
-    public static ExitCode Write(string dataDir, bool json, VerbContext context)
+    /// <param name="names">Tasks to list; none for all that are built in.</param>
+    /// <param name="dataDir">Folder below which their data are looked for.</param>
+    /// <param name="json">One object instead of a table.</param>
+    /// <param name="context">Where it is written.</param>
+    public static ExitCode Write(IReadOnlyList<string> names, string dataDir, bool json, VerbContext context)
     {
-        var tasks = TaskCatalog.BuiltIn.Select(task => (Task: task, Found: TaskInventory.Of(task, dataDir))).ToList();
+        var listed = names.Count > 0 ? [.. names.Select(TaskCatalog.Find)] : TaskCatalog.BuiltIn;
+        var tasks = listed.Select(task => (Task: task, Found: TaskInventory.Of(task, dataDir))).ToList();
         if (json)
         {
             context.WriteJson(new { DataDir = dataDir, Tasks = tasks.Select(entry => Entry(entry.Task, entry.Found)) });
@@ -19,7 +24,7 @@ internal static class TaskList
         }
         var table = new Table()
             .Border(TableBorder.Minimal)
-            .AddColumns("task", "items", "shots", "metrics", $"data below {Markup.Escape(dataDir)}", "what");
+            .AddColumns("task", "items", "shots", "metrics", $"data below {Markup.Escape(dataDir)}");
         table.Columns[1].RightAligned();
         table.Columns[2].RightAligned();
         foreach (var (task, found) in tasks)
@@ -29,16 +34,23 @@ internal static class TaskList
                 task.Items > 0 ? Number(task.Items) : "-",
                 Number(task.FewShot.Count),
                 string.Join(", ", task.Metrics),
-                Markup.Escape(Data(task, found, dataDir)),
-                Markup.Escape(task.About)
+                Markup.Escape(Data(task, found, dataDir))
             );
         }
         context.OutputConsole().Write(table);
-        context.Output.WriteLine(
-            "Files named refs/convert/parquet/... lie in that branch of the data set's repository on huggingface.co."
-        );
+        var absent = tasks.Where(entry => !IsWhole(entry.Found) && entry.Found.Origin.Length > 0).ToList();
+        if (absent.Count > 0)
+        {
+            context.Output.WriteLine($"Not at hand, and where the files come from (to be named so below {dataDir}):");
+        }
+        foreach (var (task, found) in absent)
+        {
+            context.Output.WriteLine($"  {task.Group ?? task.Name}: {found.Origin}");
+        }
         return ExitCode.Done;
     }
+
+    private static bool IsWhole(TaskInventory found) => found.MembersAtHand == found.Members && !found.StandIn;
 
     private static object Entry(TaskDefinition task, TaskInventory found) =>
         new
@@ -73,18 +85,15 @@ internal static class TaskList
         }
         if (found.MembersAtHand == 0)
         {
-            return found.Origin.Length > 0 ? $"none; {found.Origin}" : "none";
+            return "none";
         }
         if (task.Variants.Count > 0)
         {
-            var rest = found.MembersAtHand < found.Members ? $"; {found.Origin}" : "";
-            return $"{found.MembersAtHand} of {found.Members} members, {Number(found.Rows)} rows{rest}";
+            return $"{found.MembersAtHand} of {found.Members} members, {Number(found.Rows)} rows";
         }
-        var file = Path.GetRelativePath(dataDir, found.File!);
-        var shots = task.FewShot is { Count: > 0, Data.Count: > 0 } && found.ShotsFile is null ? "; no examples" : "";
-        return found.StandIn
-            ? $"{file}, {Number(found.Rows)} rows, another text of the kind; {found.Origin}"
-            : $"{file}, {Number(found.Rows)} rows{shots}";
+        var shots = task.FewShot is { Count: > 0, Data.Count: > 0 } && found.ShotsFile is null ? ", no examples" : "";
+        var kind = found.StandIn ? "stand-in " : "";
+        return $"{kind}{Path.GetRelativePath(dataDir, found.File!)}, {Number(found.Rows)} rows{shots}";
     }
 
     private static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);

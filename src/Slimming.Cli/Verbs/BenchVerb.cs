@@ -59,7 +59,8 @@ internal static class BenchVerb
         };
         Option<bool> list = new("--list")
         {
-            Description = "List the built-in tasks, what they measure and whether their data are below --data-dir.",
+            Description =
+                "List tasks (all, or those of --tasks), what they measure and whether their data are below --data-dir.",
         };
         var force = SharedOptions.Force();
         var json = SharedOptions.Json();
@@ -91,22 +92,19 @@ internal static class BenchVerb
             .Handle(
                 (parsed, context) =>
                     parsed.GetValue(list)
-                        ? TaskList.Write(parsed.GetValue(dataDir)!, parsed.GetValue(json), context)
+                        ? TaskList.Write(
+                            Names(parsed.GetValue(tasks)),
+                            parsed.GetValue(dataDir)!,
+                            parsed.GetValue(json),
+                            context
+                        )
                         : Run(
                             new BenchRequest
                             {
                                 Model = parsed.GetValue(model),
                                 Adapter = parsed.GetValue(adapter),
                                 Scale = parsed.GetValue(scale),
-                                Tasks =
-                                [
-                                    .. (parsed.GetValue(tasks) ?? []).SelectMany(names =>
-                                        names.Split(
-                                            ',',
-                                            StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries
-                                        )
-                                    ),
-                                ],
+                                Tasks = Names(parsed.GetValue(tasks)),
                                 DataDir = parsed.GetValue(dataDir)!,
                                 Limit = parsed.GetValue(limit),
                                 Offset = parsed.GetValue(offset),
@@ -134,6 +132,13 @@ internal static class BenchVerb
                 "slimming bench --list --data-dir data"
             );
     }
+
+    private static string[] Names(string[]? tasks) =>
+        [
+            .. (tasks ?? []).SelectMany(names =>
+                names.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+            ),
+        ];
 
     internal static ExitCode Run(BenchRequest request, bool json, VerbContext context)
     {

@@ -56,6 +56,14 @@ internal sealed class ItemScorer(TaskDefinition task, IScoringEngine engine, boo
                     + $"(context \"{Tail(item.ContextOf(choice))}\", continuation \"{item.Continuations[choice]}\")"
             );
         }
+        if (continuation.Length > engine.MaxLength)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"task {task.Name}, doc {item.Doc}, choice {choice}: its {continuation.Length} tokens do not fit the "
+                    + $"model's context of {engine.MaxLength}; take a model with a longer one, or leave the item out"
+            );
+        }
         return new ScoreRequest(context, continuation);
     }
 
@@ -100,6 +108,14 @@ internal sealed class ItemScorer(TaskDefinition task, IScoringEngine engine, boo
 
     private List<ItemRow> Generate(IReadOnlyList<TaskItem> items, CancellationToken cancellation)
     {
+        if (maxGenTokens >= engine.MaxLength)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"task {task.Name}: {maxGenTokens} tokens to generate leave no room for a prompt in the model's context "
+                    + $"of {engine.MaxLength}; pass a smaller --max-gen-tokens"
+            );
+        }
         var requests = items
             .Select(item =>
             {

@@ -100,7 +100,7 @@ internal static class Summary
         var mean = values.Average();
         Interval? interval =
             ItemMetrics.IsBinary(metric) ? Proportions.Wilson(values.LongCount(value => value > 0.5), values.Count)
-            : error is { } known ? Bounded(Interval.Around(mean, Distributions.NormalHalfWidth(0.95) * known))
+            : error is > 0 and var known ? Bounded(Interval.Around(mean, Distributions.NormalHalfWidth(0.95) * known))
             : null;
         return Row(task, metric, mean, rows, error, interval, origin);
     }

@@ -11,7 +11,7 @@ namespace Slimming.Evaluation.Tasks;
 /// <param name="StandIn">The file is another text of the same kind.</param>
 /// <param name="ShotsFile">The worked examples' file; null where they need none, or it is not at hand.</param>
 /// <param name="Problem">Why a file that is there cannot be read; null otherwise.</param>
-/// <param name="Origin">Where the files come from and what to call them below the data folder.</param>
+/// <param name="Origin">Where the files come from and what to call them below the data folder; of a task with variants those of one not at hand.</param>
 public sealed record TaskInventory(
     int Members,
     int MembersAtHand,
@@ -28,8 +28,8 @@ public sealed record TaskInventory(
     {
         ArgumentNullException.ThrowIfNull(task);
         var members = task.Variants.Count == 0 ? [task] : task.Variants.ConvertAll(task.Member);
-        var origin = TaskFiles.Origin(members[0]);
         var files = members.Select(member => (Member: member, Path: TaskFiles.Data(member, dataDir))).ToList();
+        var origin = TaskFiles.Origin(files.Find(file => file.Path is null).Member ?? members[0]);
         var present = files.Where(file => file.Path is not null).ToList();
         var single = task.Variants.Count == 0;
         try
