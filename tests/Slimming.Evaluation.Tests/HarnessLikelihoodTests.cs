@@ -4,6 +4,7 @@ using Slimming.Evaluation.Engine;
 using Slimming.Evaluation.Items;
 using Slimming.Evaluation.Scoring;
 using Slimming.Evaluation.Tasks;
+using Slimming.Evaluation.Text;
 using Slimming.Results;
 using Slimming.TestSupport;
 
@@ -49,7 +50,7 @@ public sealed class HarnessLikelihoodTests(F32Model f32) : IClassFixture<F32Mode
             {
                 item.ChoiceLogprobs[choice].ShouldBe(expected[choice], Tight, $"{place} choice {choice}");
             }
-            flips.AddRange(Flips(row, item, 2 * Tight));
+            flips.AddRange(Flips(row, item, [.. expected.Select(_ => Tight)]));
         }
         Report(name, "F32", rows, scored, flips);
     }
@@ -69,7 +70,7 @@ public sealed class HarnessLikelihoodTests(F32Model f32) : IClassFixture<F32Mode
             {
                 item.ChoiceLogprobs![choice].ShouldBe(expected[choice], tolerances[choice], $"{place} choice {choice}");
             }
-            flips.AddRange(Flips(row, item, 2 * tolerances.Max()));
+            flips.AddRange(Flips(row, item, tolerances));
         }
         MeanError(rows, scored).ShouldBeLessThan(0.5, name);
         Report(name, "Q4_1", rows, scored, flips);
@@ -116,21 +117,38 @@ public sealed class HarnessLikelihoodTests(F32Model f32) : IClassFixture<F32Mode
         return (rows, scored);
     }
 
-    /// <summary>Items whose prediction turned; an error where the reference's scores lie too far apart for that.</summary>
-    private static IEnumerable<string> Flips(JsonElement row, ItemRow item, double allowed)
+    /// <summary>Predictions that turned; an error where the reference's scores lie too far apart for that.</summary>
+    private static IEnumerable<string> Flips(JsonElement row, ItemRow item, List<double> tolerances)
     {
         var expected = Doubles(row, "ll");
-        var pred = row.GetProperty("pred").GetInt32();
-        if (item.Pred != pred)
+        if (Turned(item.Pred, "pred", [.. expected.Select(_ => 1)]) is { } flip)
         {
-            var gap = expected[pred] - expected[(int)item.Pred!];
-            gap.ShouldBeLessThan(allowed, $"{item.Task} doc {item.Doc}: {pred} became {item.Pred}");
-            yield return string.Create(
+            yield return flip;
+        }
+        if (item.PredNorm is not null && Turned(item.PredNorm, "pred_norm", Lengths(item)) is { } normal)
+        {
+            yield return normal;
+        }
+
+        string? Turned(long? now, string name, List<int> lengths)
+        {
+            var (there, here) = (row.GetProperty(name).GetInt32(), (int)now!.Value);
+            if (there == here)
+            {
+                return null;
+            }
+            var gap = (expected[there] / lengths[there]) - (expected[here] / lengths[here]);
+            var allowed = (tolerances[there] / lengths[there]) + (tolerances[here] / lengths[here]);
+            gap.ShouldBeLessThan(allowed, $"{item.Task} doc {item.Doc}: {name} {there} became {here}");
+            return string.Create(
                 CultureInfo.InvariantCulture,
-                $"doc {item.Doc}: {pred} became {item.Pred} (gold {item.Gold}, reference {gap:0.000} nats apart)"
+                $"{name} of doc {item.Doc}: {there} became {here} (gold {item.Gold}, reference {gap:0.000} nats apart)"
             );
         }
     }
+
+    private static List<int> Lengths(ItemRow item) =>
+        [.. item.Continuations!.Select(text => PythonText.CodePoints(text) - 1)];
 
     private static void Report(
         string name,
@@ -140,12 +158,16 @@ public sealed class HarnessLikelihoodTests(F32Model f32) : IClassFixture<F32Mode
         List<string> flips
     )
     {
-        var changed = rows.Zip(scored).Count(pair => pair.First.GetProperty("acc").GetDouble() != pair.Second.Acc);
+        var pairs = rows.Zip(scored).ToList();
+        var changed = pairs.Count(pair => pair.First.GetProperty("acc").GetDouble() != pair.Second.Acc);
+        var normal = pairs.Count(pair =>
+            pair.Second.AccNorm is { } acc && pair.First.GetProperty("acc_norm").GetDouble() != acc
+        );
         TestContext.Current.TestOutputHelper?.WriteLine(
             string.Create(
                 CultureInfo.InvariantCulture,
                 $"{name} {weights}: {rows.Count} items, mean error {MeanError(rows, scored):0.00000}, max "
-                    + $"{MaxError(rows, scored):0.00000}, acc changed {changed}; {string.Join("; ", flips)}"
+                    + $"{MaxError(rows, scored):0.00000}, acc changed {changed}, acc_norm {normal}; {string.Join("; ", flips)}"
             )
         );
     }

@@ -214,6 +214,33 @@ public sealed class RunnerTests : IDisposable
     }
 
     [Fact]
+    public void ALastTokenIsScoredRightAfterTheContext()
+    {
+        using var engine = new FakeEngine { AddsBos = true };
+        const string yaml = """
+            name: last
+            kind: multiple_choice
+            data: [colours.jsonl]
+            prompt: "{question} "
+            choices: [AB, CD, EF]
+            scoring: last_token
+            bos: tokenizer
+            gold: "{answer}"
+            metrics: [acc]
+            """;
+        Run(engine, yaml, "l");
+        using var store = ResultsStore.OpenFinished(Path.Combine(_folder.FullName, "l"));
+        var item = store.ReadItems(texts: true, tokens: true).First();
+        item.Continuations.ShouldBe(["AB", "CD", "EF"]);
+        item.ContIds!.Select(ids => ids.Single()).ShouldBe([(long)'B', 'D', 'F']);
+        // BOS, and the blank that a continuation would have taken along.
+        item.CtxIds!.Single().ShouldBe([1L, 'q', '0', ' ']);
+        var rescorer = new Rescorer(store, [TaskCatalog.Parse(yaml, "test.yaml")]);
+        using var again = ResultsStore.OpenForWriting(Path.Combine(_folder.FullName, "m"), rescorer.Info);
+        rescorer.Run(again, "none", TestContext.Current.CancellationToken).Changed.Single().Items.ShouldBe(0);
+    }
+
+    [Fact]
     public void AContextTooSmallForAnItemNamesIt()
     {
         File.WriteAllText(

@@ -2,6 +2,7 @@ using Slimming.Evaluation.Scoring;
 using Slimming.Evaluation.Tasks;
 using Slimming.Evaluation.Text;
 using Slimming.Gguf;
+using Slimming.TestSupport;
 
 namespace Slimming.Evaluation.Tests;
 
@@ -148,6 +149,45 @@ public sealed class TextTests
             );
         TaskCatalog.Find("mmlu_world_religions").Variant.ShouldBe("world_religions");
         TaskCatalog.BuiltIn.Single(task => task.Name == "mmlu_*").Variants.Count.ShouldBe(57);
+    }
+
+    /// <summary>A key, metric or filter that docs/tasks.md does not name is one that no user finds.</summary>
+    [Fact]
+    public void TheDocumentationNamesEveryKeyMetricAndFilter()
+    {
+        var text = File.ReadAllText(Path.Combine(SharedFiles.RepoRoot, "docs", "tasks.md"));
+        var naming = YamlDotNet.Serialization.NamingConventions.UnderscoredNamingConvention.Instance;
+        Type[] parts =
+        [
+            typeof(TaskDefinition),
+            typeof(FewShotDefinition),
+            typeof(AnswerDefinition),
+            typeof(ExtractDefinition),
+            typeof(SplitDefinition),
+            typeof(SourceDefinition),
+        ];
+        var keys = parts
+            .SelectMany(part => part.GetProperties())
+            .Where(property =>
+                property.SetMethod is not null
+                && !Attribute.IsDefined(property, typeof(YamlDotNet.Serialization.YamlIgnoreAttribute))
+            )
+            .Select(property => naming.Apply(property.Name));
+        var metrics = Enum.GetValues<TaskKind>().SelectMany(ItemMetrics.Of);
+        var filters = TextFilters
+            .Names.Split(", ")
+            .Select(name => name.Replace("(TEXT)", "", StringComparison.Ordinal));
+        string[] names =
+        [
+            .. keys,
+            .. metrics,
+            .. filters,
+            .. TaskCatalog.BuiltIn.Select(task => task.Group ?? task.Name),
+        ];
+        names.Length.ShouldBeGreaterThan(80);
+        names
+            .Where(name => !System.Text.RegularExpressions.Regex.IsMatch(text, $@"[`{{ ]{name}[`}}(,: ]"))
+            .ShouldBeEmpty();
     }
 
     [Fact]
