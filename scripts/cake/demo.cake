@@ -8,8 +8,8 @@ void RunDemo(string arguments) =>
     Run("dotnet", "run --project scripts/demo/Slimming.Demo -c Release -v q -- " + arguments);
 
 // One thread: this model is so small that threads would spend their time waiting for each other.
-void BenchDemo(string model, string options, string folder) =>
-    RunQuietly(program, $"bench --model {model} {options} --tasks {demoTasks} --data-dir scripts/demo/eval --chat-template --threads 1 --out {folder}");
+void BenchDemo(string model, string options, string folder, string more = "") =>
+    RunQuietly(program, $"bench --model {model} {options} --tasks {demoTasks}{more} --data-dir scripts/demo/eval --chat-template --threads 1 --out {folder}");
 
 Task("DemoData")
     .Description("Writes the tuning and evaluation data of the embedded model again.")
@@ -39,7 +39,9 @@ Task("Train")
     Run(program, "export artifacts/demo/run --to merged --type same --out artifacts/demo/merged.gguf");
     BenchDemo(model, "", "artifacts/demo/results/base");
     BenchDemo(model, "--adapter artifacts/demo/adapter.gguf", "artifacts/demo/results/adapter");
-    BenchDemo("artifacts/demo/merged.gguf", "", "artifacts/demo/results/merged");
+    // What merging and requantizing changed, against the base with its adapter.
+    BenchDemo("artifacts/demo/merged.gguf", $"--reference-model {model} --reference-adapter artifacts/demo/adapter.gguf",
+        "artifacts/demo/results/merged", ",scripts/demo/tasks/demo_kl.yaml");
     RunDemo("table artifacts/demo/results/base artifacts/demo/results/adapter artifacts/demo/results/merged");
     Run(program, "report artifacts/demo/run artifacts/demo/results/base artifacts/demo/results/adapter artifacts/demo/results/merged --out report.html --force");
 });

@@ -47,7 +47,16 @@ public sealed record BenchOptions
 public readonly record struct BenchProgress(string Task, long Done, long Total);
 
 /// <summary>Runs tasks and writes every item and metric into a results store.</summary>
-public sealed class BenchRunner(IScoringEngine engine, BenchOptions options, ResultOrigin origin)
+/// <param name="engine">The model.</param>
+/// <param name="options">What is scored.</param>
+/// <param name="origin">As results carry it.</param>
+/// <param name="divergence">The model beside its reference; null where no task asks for a distance.</param>
+public sealed class BenchRunner(
+    IScoringEngine engine,
+    BenchOptions options,
+    ResultOrigin origin,
+    ModelDivergence? divergence = null
+)
 {
     /// <summary>
     /// Items asked at once. Results are kept in whole groups, so that a resumed run asks the same groups again and
@@ -119,6 +128,11 @@ public sealed class BenchRunner(IScoringEngine engine, BenchOptions options, Res
             RunPerplexity(task, items, store, progress, cancellation);
             return;
         }
+        if (task.Kind == TaskKind.Divergence)
+        {
+            RunDivergence(task, items, store, progress, cancellation);
+            return;
+        }
         var scorer = new ItemScorer(task, engine, options.AddBos, options.MaxGenTokens ?? task.MaxGenTokens);
         var done = 0;
         foreach (var group in items.Chunk(GroupItems))
@@ -132,6 +146,36 @@ public sealed class BenchRunner(IScoringEngine engine, BenchOptions options, Res
             }
             done += group.Length;
             progress?.Report(new BenchProgress(task.Name, done, items.Count));
+        }
+    }
+
+    private void RunDivergence(
+        TaskDefinition task,
+        List<TaskItem> items,
+        ResultsStore store,
+        IProgress<BenchProgress>? progress,
+        CancellationToken cancellation
+    )
+    {
+        var models =
+            divergence
+            ?? throw new SlimmingException(
+                ExitCode.Usage,
+                $"task {task.Name} needs --reference-model: a distance from what?"
+            );
+        var scorer = new DivergenceScorer(task, engine, models, options.AddBos);
+        var windows = scorer.CutWindows(items).Skip(options.Offset).Take(options.Limit ?? int.MaxValue).ToList();
+        if (windows.Count == 0)
+        {
+            throw NoItems(task, "the text has fewer windows");
+        }
+        for (var i = 0; i < windows.Count; i++)
+        {
+            if (!store.Finished.Contains(windows[i].Key(task.Name)))
+            {
+                store.Append(WithGroups(scorer.Score(windows[i], cancellation)));
+            }
+            progress?.Report(new BenchProgress(task.Name, i + 1, windows.Count));
         }
     }
 

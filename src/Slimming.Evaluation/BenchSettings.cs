@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using Slimming.Evaluation.Comparing;
 using Slimming.Evaluation.Engine;
 using Slimming.Evaluation.Items;
 using Slimming.Evaluation.Tasks;
@@ -19,12 +20,14 @@ public static class BenchSettings
     /// <param name="options">What is scored.</param>
     /// <param name="engineName">Name and version of the engine.</param>
     /// <param name="chatTemplate">Source of the chat template; null for raw prompts.</param>
+    /// <param name="reference">The model that distances are measured from; null without one.</param>
     /// <exception cref="SlimmingException">A data file of a task is absent.</exception>
     public static SortedDictionary<string, string> Of(
         LlamaEngineOptions engine,
         BenchOptions options,
         string engineName,
-        string? chatTemplate
+        string? chatTemplate,
+        LlamaEngineOptions? reference = null
     )
     {
         ArgumentNullException.ThrowIfNull(engine);
@@ -32,7 +35,6 @@ public static class BenchSettings
         var settings = new SortedDictionary<string, string>(StringComparer.Ordinal)
         {
             ["engine"] = engineName,
-            ["model_sha256"] = HashOfFile(engine.Model),
             ["cache_type"] = GgmlTypes.Name(engine.CacheType),
             ["flash_attention"] = engine.FlashAttention ? "on" : "off",
             ["tasks"] = string.Join(
@@ -50,10 +52,10 @@ public static class BenchSettings
         {
             settings["fewshot_as_multiturn"] = "on";
         }
-        if (engine.Adapter is { } adapter)
+        AddModel(settings, "", engine);
+        if (reference is not null)
         {
-            settings["adapter_sha256"] = HashOfFile(adapter);
-            settings["adapter_scale"] = engine.Scale.ToString("R", CultureInfo.InvariantCulture);
+            AddModel(settings, ScoredItems.ReferencePrefix, reference);
         }
         foreach (var task in options.Tasks)
         {
@@ -76,6 +78,16 @@ public static class BenchSettings
         {
             [TaskKey(task.Name)] = Definition(task) + (data < 0 ? "" : old[data..]),
         };
+    }
+
+    private static void AddModel(SortedDictionary<string, string> settings, string prefix, LlamaEngineOptions model)
+    {
+        settings[prefix + "model_sha256"] = HashOfFile(model.Model);
+        if (model.Adapter is { } adapter)
+        {
+            settings[prefix + "adapter_sha256"] = HashOfFile(adapter);
+            settings[prefix + "adapter_scale"] = model.Scale.ToString("R", CultureInfo.InvariantCulture);
+        }
     }
 
     private static string TaskKey(string name) => $"task {name}";

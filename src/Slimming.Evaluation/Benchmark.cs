@@ -3,6 +3,7 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using Slimming.Evaluation.Engine;
 using Slimming.Evaluation.Scoring;
+using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
 using Slimming.LlamaCpp;
 using Slimming.Results;
@@ -22,6 +23,7 @@ public static class Benchmark
     /// <param name="outFolder">Where results go; an unfinished run with equal settings goes on.</param>
     /// <param name="force">Replace a finished run that is there.</param>
     /// <param name="progress">Told after each group of items.</param>
+    /// <param name="reference">What tasks of kind divergence measure the distance from; null without such a task.</param>
     /// <param name="token">Stops between items; what is finished stays.</param>
     /// <exception cref="SlimmingException">Wrong tasks or data (2), or no finite score (1).</exception>
     /// <exception cref="ResultsException">The folder holds other results and <paramref name="force"/> is not set.</exception>
@@ -31,19 +33,25 @@ public static class Benchmark
         string outFolder,
         bool force = false,
         IProgress<BenchProgress>? progress = null,
+        ModelDivergence? reference = null,
         CancellationToken token = default
     )
     {
-        var (runner, info) = Prepare(engine, options);
+        var (runner, info) = Prepare(engine, options, reference);
         using var store = ResultsStore.OpenForWriting(outFolder, info, force);
         return new BenchResult(store.Folder, runner.Run(store, progress, token));
     }
 
-    private static (BenchRunner Runner, RunInfo Info) Prepare(LlamaEngine engine, BenchOptions options)
+    private static (BenchRunner Runner, RunInfo Info) Prepare(
+        LlamaEngine engine,
+        BenchOptions options,
+        ModelDivergence? reference
+    )
     {
         ArgumentNullException.ThrowIfNull(engine);
         ArgumentNullException.ThrowIfNull(options);
         RefuseFamilies(options);
+        RefuseReference(options, reference is not null);
         if (options.Chat is null != options.ChatSource is null)
         {
             throw new SlimmingException(
@@ -60,7 +68,7 @@ public static class Benchmark
         RunInfo info = new()
         {
             Label = Path.GetFileName(run.Adapter ?? run.Model),
-            Settings = BenchSettings.Of(run, options, engine.Name, options.ChatSource),
+            Settings = BenchSettings.Of(run, options, engine.Name, options.ChatSource, reference?.Reference),
             Environment = new SortedDictionary<string, string>(StringComparer.Ordinal)
             {
                 ["version"] = version,
@@ -73,7 +81,12 @@ public static class Benchmark
                 ["data_dir"] = options.DataDir,
             },
         };
-        BenchRunner runner = new(engine, options, new ResultOrigin(engine.Name, MachineName(), commit));
+        if (reference is not null)
+        {
+            info.Environment["reference_model"] = reference.Reference.Model;
+            info.Environment["reference_adapter"] = reference.Reference.Adapter ?? "";
+        }
+        BenchRunner runner = new(engine, options, new ResultOrigin(engine.Name, MachineName(), commit), reference);
         runner.Prepare();
         return (runner, info);
     }
@@ -85,6 +98,27 @@ public static class Benchmark
             throw new SlimmingException(
                 ExitCode.Usage,
                 $"task {family.Name} stands for {family.Variants.Count} tasks: pass what TaskSelection.Of makes of it"
+            );
+        }
+    }
+
+    /// <exception cref="SlimmingException">A distance without a reference, or a reference that no task asks for.</exception>
+    public static void RefuseReference(BenchOptions options, bool given)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        var task = options.Tasks.FirstOrDefault(task => task.Kind == TaskKind.Divergence);
+        if (task is not null && !given)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"--tasks {task.Name} needs --reference-model: the model that the distance is measured from"
+            );
+        }
+        if (task is null && given)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                "--reference-model: no task measures a distance; name kl among --tasks"
             );
         }
     }

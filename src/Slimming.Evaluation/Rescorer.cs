@@ -127,12 +127,13 @@ public sealed class Rescorer
         var kind =
             row.ChoiceLogprobs is not null ? TaskKind.MultipleChoice
             : row.Generated is not null ? TaskKind.GenerateUntil
+            : row.Kl is not null ? TaskKind.Divergence
             : TaskKind.Perplexity;
         if (kind != task.Kind)
         {
             throw Wrong(row, $"was scored as {kind}, and {task.Origin} is of kind {task.Kind}");
         }
-        if (kind == TaskKind.Perplexity)
+        if (task.IsRunningText)
         {
             return row;
         }

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Slimming.Results;
 
 /// <summary>One scored benchmark item; the columns of DESIGN's results folder. What a task does not measure stays null.</summary>
@@ -50,6 +52,13 @@ public sealed record ItemRow
     public long? NWords { get; init; }
     public long? NBytes { get; init; }
 
+    /// <summary>KL divergence from the reference model after each token of a window, nats.</summary>
+    public IReadOnlyList<double>? Kl { get; init; }
+
+    /// <summary>Tokens of the window after which both models find the same token most likely.</summary>
+    [JsonPropertyName("same_top_1")]
+    public long? SameTop1 { get; init; }
+
     /// <summary>The member of a family of tasks (an MMLU subject); null for a task by itself.</summary>
     public string? Subject { get; init; }
 
@@ -60,6 +69,9 @@ public sealed record ItemRow
     public bool Truncated { get; init; }
 
     public IReadOnlyList<string>? Contexts { get; init; }
+
+    /// <summary>The contexts without description, worked examples and chat template; null where they are nothing more.</summary>
+    public IReadOnlyList<string>? Questions { get; init; }
     public IReadOnlyList<string>? Continuations { get; init; }
     public IReadOnlyList<IReadOnlyList<long>>? CtxIds { get; init; }
     public IReadOnlyList<IReadOnlyList<long>>? ContIds { get; init; }

@@ -49,10 +49,17 @@ internal static class ResultColumns
         new("f1", DuckDbType.Double, r => r.F1),
         new("jaccard", DuckDbType.Double, r => r.Jaccard),
         new("jaccard_set", DuckDbType.Double, r => r.JaccardSet),
+        new("kl", DuckDbType.ListOf(DuckDbType.Double), r => r.Kl),
+        new("same_top_1", DuckDbType.BigInt, r => r.SameTop1),
     ];
 
     public static IReadOnlyList<ResultColumn<ItemRow>> Texts { get; } =
-    [.. s_key, new("contexts", s_texts, r => r.Contexts), new("continuations", s_texts, r => r.Continuations)];
+    [
+        .. s_key,
+        new("contexts", s_texts, r => r.Contexts),
+        new("continuations", s_texts, r => r.Continuations),
+        new("questions", s_texts, r => r.Questions),
+    ];
 
     public static IReadOnlyList<ResultColumn<ItemRow>> Tokens { get; } =
     [

@@ -41,6 +41,8 @@ internal static class ResultRows
             NWords = row.Integer("n_words"),
             NBytes = row.Integer("n_bytes"),
             Truncated = row.Flag("truncated") ?? false,
+            Kl = Has(row, "kl") ? row.List<double>("kl") : null,
+            SameTop1 = Has(row, "same_top_1") ? row.Integer("same_top_1") : null,
         };
 
     public static ItemRow WithTexts(ItemRow item, DuckDbRow row) =>
@@ -48,6 +50,7 @@ internal static class ResultRows
         {
             Contexts = row.List<string>("contexts"),
             Continuations = row.List<string>("continuations"),
+            Questions = Has(row, "questions") ? row.List<string>("questions") : null,
         };
 
     public static ItemRow WithTokens(ItemRow item, DuckDbRow row) =>

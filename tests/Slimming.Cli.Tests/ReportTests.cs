@@ -123,6 +123,7 @@ public sealed class ReportTests : IDisposable
         html.ShouldContain("\"evalLoss\":[1.7163,null,null,1.4922]");
         html.ShouldContain("<th>model.sha256</th><td>abc</td>");
         html.ShouldContain("<div class=\"who\">adapter, right</div><pre>18</pre>");
+        html.ShouldContain("<div class=\"who\">asked</div><pre>18</pre>");
         File.Exists(Out + ".partial").ShouldBeFalse();
     }
 
@@ -199,6 +200,48 @@ public sealed class ReportTests : IDisposable
         html.ShouldContain("item 6, right to wrong");
         html.ShouldNotContain("item 5, right to wrong");
         html.ShouldContain("&lt;script&gt;alert(1)&lt;/script&gt; 6");
+        html.ShouldNotContain(s_hostile[0]);
+    }
+
+    [Fact]
+    public void CalibrationAndTrainingOverlapStandOnThePage()
+    {
+        const string words = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen";
+        string[] folders =
+        [
+            .. new[] { "before", "after" }.Select(name =>
+                ScoredFolder.Write(
+                    Path.Combine(_folder, name),
+                    ScoredFolder.Settings(name, "piqa", "mmlu_a", "mmlu_b"),
+                    new[] { "piqa", "mmlu_a", "mmlu_b" }.SelectMany(task =>
+                        Enumerable
+                            .Range(0, 8)
+                            .Select(i =>
+                                ScoredFolder.Choice(task, i, i < 4) with
+                                {
+                                    Contexts = [task == "piqa" && i == 3 ? words : $"question {i}"],
+                                    ChoiceLogprobs = [0, Math.Log(3)],
+                                }
+                            )
+                    )
+                )
+            ),
+        ];
+        var run = WriteTraining();
+        var data = Path.Combine(_folder, "train.jsonl");
+        File.WriteAllText(data, JsonSerializer.Serialize(new { text = $"{s_hostile[0]} {words}" }));
+        TrainRecord.Write(run, data);
+        Run([run, .. folders, "--out", Out]).Code.ShouldBe(ExitCode.Done);
+        var html = File.ReadAllText(Out);
+        // Confidence 0.75, half of the answers right; the subjects of MMLU are one task of 16.
+        html.ShouldContain(
+            "<td>piqa<span class=\"under\">before, n = 8</span></td><td class=\"n\">0.750<span class=\"under\">0.500</span></td>"
+        );
+        html.ShouldContain("<td>mmlu<span class=\"under\">after, n = 16</span></td>");
+        html.ShouldContain("<td class=\"n\">0.250<span class=\"under\">[");
+        html.ShouldContain("\"calibration\":[[{\"run\":\"before\",\"points\":[[0.75,0.5,");
+        html.ShouldContain("piqa: 1 of 8 items share 13 words in a row with training rows");
+        html.ShouldContain("id=\"calibration-1\"");
         html.ShouldNotContain(s_hostile[0]);
     }
 

@@ -29,14 +29,15 @@ internal static class ScoredFolder
         string folder,
         SortedDictionary<string, string> settings,
         IEnumerable<ItemRow> rows,
-        string machine = "a machine"
+        string machine = "a machine",
+        string adapter = ""
     )
     {
         var info = new RunInfo
         {
             Label = Path.GetFileName(folder) + ".gguf",
             Settings = settings,
-            Environment = new(StringComparer.Ordinal) { ["machine"] = machine },
+            Environment = new(StringComparer.Ordinal) { ["machine"] = machine, ["adapter"] = adapter },
         };
         using var store = ResultsStore.OpenForWriting(folder, info);
         var items = rows.ToList();

@@ -8,6 +8,9 @@ internal sealed record BenchRequest
     public string? Model { get; init; }
     public string? Adapter { get; init; }
     public float? Scale { get; init; }
+    public string? ReferenceModel { get; init; }
+    public string? ReferenceAdapter { get; init; }
+    public float? ReferenceScale { get; init; }
     public IReadOnlyList<string> Tasks { get; init; } = [];
     public string DataDir { get; init; } = "data";
     public int? Limit { get; init; }
@@ -39,6 +42,15 @@ internal sealed record BenchRequest
         Require(ChatTemplate || !FewshotAsMultiturn, "--fewshot-as-multiturn needs --chat-template");
         Require(Scale is null || Adapter is not null, "--scale needs --adapter");
         Require(Scale is null || float.IsFinite(Scale.Value), $"--scale {Scale}: expected a finite number");
+        Require(
+            ReferenceAdapter is null || ReferenceModel is not null,
+            "--reference-adapter needs --reference-model: the base that it is applied to"
+        );
+        Require(ReferenceScale is null || ReferenceAdapter is not null, "--reference-scale needs --reference-adapter");
+        Require(
+            ReferenceScale is null || float.IsFinite(ReferenceScale.Value),
+            $"--reference-scale {ReferenceScale}: expected a finite number"
+        );
         Require(Engine == "libllama", $"--engine {Engine}: expected libllama");
         Require(FlashAttention is "on" or "off", $"--flash-attention {FlashAttention}: expected on or off");
         Require(CacheType is "f32" or "f16" or "bf16", $"--cache-type {CacheType}: expected f32, f16 or bf16");

@@ -29,6 +29,7 @@ internal static class BenchSession
             MaxGenTokens = request.MaxGenTokens,
             AddBos = request.Bos,
         };
+        Benchmark.RefuseReference(options, request.ReferenceModel is not null);
         _ = GgmlTypes.TryParse(request.CacheType, out var cacheType);
         var engineOptions = new LlamaEngineOptions
         {
@@ -40,6 +41,17 @@ internal static class BenchSession
             FlashAttention = request.FlashAttention == "on",
         };
         using var engine = LlamaEngine.Open(engineOptions);
+        using var reference = request.ReferenceModel is { } other
+            ? ModelDivergence.Open(
+                new LlamaEngineOptions
+                {
+                    Model = other,
+                    Adapter = request.ReferenceAdapter,
+                    Scale = request.ReferenceScale ?? 1,
+                },
+                engine
+            )
+            : null;
         using var template = request.ChatTemplate ? ModelTemplate.Open(engine.Model) : null;
         if (template is not null)
         {
@@ -47,7 +59,7 @@ internal static class BenchSession
         }
         var result = BenchDisplay.Follow(
             context,
-            progress => Benchmark.Run(engine, options, request.Out!, request.Force, progress, context.Token)
+            progress => Benchmark.Run(engine, options, request.Out!, request.Force, progress, reference, context.Token)
         );
         foreach (var row in result.Summary.Where(row => row.Truncated > 0 && row.Members == 0).DistinctBy(r => r.Task))
         {

@@ -18,10 +18,15 @@ internal static class CompareDisplay
         foreach (var run in comparison.Runs)
         {
             context.Output.WriteLine($"{run.Tuned} ({run.Label}) against {comparison.Base}");
-            console.Write(Scores(run, comparison.Options));
-            console.Write(Differences(run, comparison.Options));
+            if (run.Tasks.Count > 0)
+            {
+                console.Write(Scores(run, comparison.Options));
+                console.Write(Differences(run, comparison.Options));
+            }
             WriteStudy(console, run);
+            WriteDivergence(console, run, comparison.Options);
             WriteTransitions(console, context.Output, run, items);
+            OverlapCheck.Write(context, run, items);
         }
         if (comparison.Spread.Count > 0)
         {
@@ -121,6 +126,42 @@ internal static class CompareDisplay
         {
             console.Write(table);
         }
+    }
+
+    private static void WriteDivergence(IAnsiConsole console, RunComparison run, ComparisonOptions options)
+    {
+        if (run.Divergence.Count == 0)
+        {
+            return;
+        }
+        var table = Start("task", "distance", "tokens", "windows", "metric", "value", "stderr", Level(options));
+        table.Columns[4].LeftAligned();
+        foreach (var found in run.Divergence)
+        {
+            foreach (
+                var (name, score) in new[]
+                {
+                    ("mean KL", found.MeanKl),
+                    ("KL, 99th percentile", found.KlP99),
+                    ("same top-1", found.SameTop1),
+                }
+            )
+            {
+                table.AddRow(
+                    Markup.Escape(found.Task),
+                    Markup.Escape(
+                        $"{found.Run} from {(found.Reference == "other" ? found.ReferenceName : found.Reference)}"
+                    ),
+                    Whole(found.Tokens),
+                    Whole(found.Windows),
+                    name,
+                    Significant(score.Value),
+                    score.Stderr is { } error ? Significant(error) : "-",
+                    score.Interval is { } near ? $"{Significant(near.Low)} to {Significant(near.High)}" : "-"
+                );
+            }
+        }
+        console.Write(table);
     }
 
     private static void WriteTransitions(IAnsiConsole console, TextWriter output, RunComparison run, int items)
@@ -234,6 +275,9 @@ internal static class CompareDisplay
 
     private static string Signed(double value) =>
         value.ToString("+0.0000;-0.0000;0.0000", CultureInfo.InvariantCulture);
+
+    /// <summary>Divergences may be far below the fourth decimal.</summary>
+    private static string Significant(double value) => value.ToString("G4", CultureInfo.InvariantCulture);
 
     private static string Two(double value) => value.ToString("0.00", CultureInfo.InvariantCulture);
 

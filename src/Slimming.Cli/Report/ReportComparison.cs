@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Slimming.Cli.Compare;
 using Slimming.Evaluation.Comparing;
 using Slimming.Evaluation.Statistics;
 using Slimming.Gguf;
@@ -15,7 +16,9 @@ internal sealed class ReportComparison(StringBuilder html)
 
     private readonly ComparisonOptions _options = new();
 
-    public void Write(IReadOnlyList<ScoredRun> runs)
+    /// <param name="runs">The base first.</param>
+    /// <param name="training">Runs on the page: their data are searched for benchmark items.</param>
+    public void Write(IReadOnlyList<ScoredRun> runs, IReadOnlyList<TrainCurve> training)
     {
         if (runs.Count < 2)
         {
@@ -28,8 +31,19 @@ internal sealed class ReportComparison(StringBuilder html)
             html.Append($"<h3>{ReportPage.Text(run.Label)}</h3>\n");
             try
             {
-                var found = RunComparer.Compare(start.Folder, [run.Folder], _options).Runs[0];
+                var compared = RunComparer.Compare(start.Folder, [run.Folder], _options);
+                var notes = new List<string>();
+                var found = OverlapCheck.Add(compared, [.. training.Select(curve => curve.Folder)], [], notes.Add).Runs[
+                    0
+                ];
                 Forest(found);
+                Study(found);
+                Distances(found);
+                foreach (var note in found.Warnings.Concat(notes))
+                {
+                    html.Append($"<p class=\"note\">{ReportPage.Text(note)}</p>\n");
+                }
+                Overlaps(found);
                 Transitions(found);
             }
             catch (SlimmingException error) when (error.Code == ExitCode.Usage)
@@ -89,6 +103,57 @@ internal sealed class ReportComparison(StringBuilder html)
 
             """
         );
+    }
+
+    private void Study(RunComparison run)
+    {
+        if (run.Tasks.All(task => task.Study.Count == 0))
+        {
+            return;
+        }
+        html.Append(
+            "<details><summary>FR, delta A, delta K</summary>\n<table class=\"scores\"><thead><tr><th>measure</th><th class=\"n\">value"
+                + "<span class=\"under\">&plusmn; 1 standard error</span></th><th class=\"n\">95 % interval<span class=\"under\">of unpaired errors</span></th></tr></thead>\n<tbody>\n"
+        );
+        foreach (var (task, row) in run.Tasks.SelectMany(task => task.Study, (task, row) => (task.Task, row)))
+        {
+            html.Append(
+                $"<tr><td>{ReportPage.Name(row.Name)}, {ReportPage.Name(task)}<span class=\"under\">{ReportPage.Name(row.Metric)}: {ReportPage.Text(row.Definition)}</span></td>"
+                    + $"<td class=\"n\">{Two(row.Value)}<span class=\"under\">&plusmn; {Two(row.Stderr)}</span></td>"
+                    + $"<td class=\"n\">{Two(row.Interval)}<span class=\"under\">{Two(row.IntervalUnpaired)}</span></td></tr>\n"
+            );
+        }
+        html.Append("</tbody></table></details>\n");
+    }
+
+    private void Distances(RunComparison run)
+    {
+        foreach (var found in run.Divergence)
+        {
+            var reference = found.Reference == "other" ? found.ReferenceName : found.Reference;
+            html.Append(
+                $"<p>{ReportPage.Text(found.Task)}, {found.Run} from {ReportPage.Text(reference)}: mean KL {Distance(found.MeanKl)} nats, 99th percentile "
+                    + $"{Distance(found.KlP99)}, same most likely token {Distance(found.SameTop1)}; {found.Tokens} tokens in {found.Windows} windows.</p>\n"
+            );
+        }
+    }
+
+    private void Overlaps(RunComparison run)
+    {
+        foreach (var task in run.Overlap?.Found ?? [])
+        {
+            html.Append(
+                $"<details><summary>{ReportPage.Text(task.Task)}: {task.Found.Count} of {task.Items} items share {run.Overlap!.Words} words in a row with training rows</summary>\n"
+                    + "<table class=\"settings\"><tbody>\n"
+            );
+            foreach (var item in task.Found.Take(ShownItems))
+            {
+                html.Append(
+                    $"<tr><th>item {item.Doc}, {item.Shared} of {item.Of}; {ReportPage.Text(item.Source)}, row {item.Row}</th><td>{ReportPage.Text(item.Text)}</td></tr>\n"
+                );
+            }
+            html.Append("</tbody></table></details>\n");
+        }
     }
 
     private void Transitions(RunComparison run)
@@ -151,6 +216,16 @@ internal sealed class ReportComparison(StringBuilder html)
     /// <summary>Place of a value between -scale (0 %) and scale (100 %).</summary>
     private static string Percent(double value, double scale) =>
         (50 + (50 * value / scale)).ToString("0.##", CultureInfo.InvariantCulture) + "%";
+
+    private static string Two(double? value) => value?.ToString("0.00", CultureInfo.InvariantCulture) ?? "&ndash;";
+
+    private static string Two(Interval? interval) =>
+        interval is { } known ? $"[{Two(known.Low)}, {Two(known.High)}]" : "&ndash;";
+
+    private static string Distance(Score score) =>
+        score.Interval is { } near
+            ? FormattableString.Invariant($"{score.Value:G3} [{near.Low:G3}, {near.High:G3}]")
+            : FormattableString.Invariant($"{score.Value:G3}");
 
     private static string Number(double value) => value.ToString("0.0000", CultureInfo.InvariantCulture);
 

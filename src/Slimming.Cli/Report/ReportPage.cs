@@ -27,14 +27,16 @@ internal sealed class ReportPage
         page.Head();
         page.Title(sources);
         page.Scores(sources.Scores);
-        new ReportComparison(page._html).Write(sources.Scores);
+        new ReportComparison(page._html).Write(sources.Scores, sources.Training);
+        var calibration = ReportCalibration.Find(sources.Scores);
+        ReportCalibration.Write(page._html, calibration);
         for (var i = 0; i < sources.Training.Count; i++)
         {
             page.Training(sources.Training[i], sources.Training.Take(i).Count(HasCurve));
         }
-        page.Samples(sources.Scores);
+        ReportSamples.Write(page._html, sources.Scores);
         page.Settings(sources);
-        page.Foot(sources.Training);
+        page.Foot(sources.Training, calibration);
         return page._html.ToString();
     }
 
@@ -65,7 +67,7 @@ internal sealed class ReportPage
             ? File.ReadAllText(path)
             : throw new SlimmingException(
                 ExitCode.Failed,
-                $"{path} is missing: it draws the curves; build with 'dotnet cake --target=Build'"
+                $"{path} is missing: it draws the plots; build with 'dotnet cake --target=Build'"
             );
     }
 
@@ -192,41 +194,6 @@ internal sealed class ReportPage
         }
     }
 
-    private void Samples(IReadOnlyList<ScoredRun> runs)
-    {
-        var items = runs.SelectMany(r => r.Samples).Select(s => (s.Task, s.Doc)).Distinct().ToArray();
-        if (items.Length == 0)
-        {
-            return;
-        }
-        _html.Append(
-            "<section>\n<h2>Generated answers</h2>\n<p class=\"muted\">The first items of each task, as they came.</p>\n"
-        );
-        foreach (var (task, doc) in items)
-        {
-            var rows = runs.Select(r => (r.Label, Row: r.Samples.FirstOrDefault(s => s.Task == task && s.Doc == doc)))
-                .Where(x => x.Row is not null)
-                .ToArray();
-            _html.Append($"<div class=\"sample\">\n<h3>{Text(task)}, item {doc}</h3>\n");
-            if (rows[0].Row!.Contexts is { Count: > 0 } contexts)
-            {
-                _html.Append($"<div class=\"who\">prompt</div><pre>{Text(contexts[0])}</pre>\n");
-            }
-            foreach (var (label, row) in rows)
-            {
-                var right = (row!.ExactMatchFlexible ?? row.ExactMatchStrict) switch
-                {
-                    1 => ", right",
-                    0 => ", wrong",
-                    _ => "",
-                };
-                _html.Append($"<div class=\"who\">{Text(label)}{right}</div><pre>{Text(row.Generated)}</pre>\n");
-            }
-            _html.Append("</div>\n");
-        }
-        _html.Append("</section>\n");
-    }
-
     private void Settings(ReportSources sources)
     {
         _html.Append("<section>\n<h2>Settings and hashes</h2>\n");
@@ -263,11 +230,17 @@ internal sealed class ReportPage
             _ => [(name, node?.ToString() ?? "null")],
         };
 
-    private void Foot(IReadOnlyList<TrainCurve> training)
+    private void Foot(IReadOnlyList<TrainCurve> training, IReadOnlyList<ReportCalibration.Chart> calibration)
     {
         // The default encoder writes <, > and & as \u003c and so on: no text can close the script element.
-        var curves = JsonSerializer.Serialize(training.Where(HasCurve).Select(t => t.Series()));
-        _html.Append($"</main>\n<script type=\"application/json\" id=\"curves\">{curves}</script>\n");
+        var data = JsonSerializer.Serialize(
+            new
+            {
+                curves = training.Where(HasCurve).Select(t => t.Series()),
+                calibration = ReportCalibration.Series(calibration),
+            }
+        );
+        _html.Append($"</main>\n<script type=\"application/json\" id=\"data\">{data}</script>\n");
         _html.Append($"<script>{PageFile("uPlot.iife.min.js")}</script>\n<script>{Resource("report.js")}</script>\n");
         _html.Append("</body>\n</html>\n");
     }

@@ -13,6 +13,15 @@ internal static class BenchVerb
         Option<string?> model = new("--model") { Description = "GGUF file to score." };
         Option<string?> adapter = new("--adapter") { Description = "LoRA adapter in GGUF form, applied unmerged." };
         Option<float?> scale = new("--scale") { Description = "Scale of the adapter [1]." };
+        Option<string?> reference = new("--reference-model")
+        {
+            Description = "GGUF file that task kl measures the distance from.",
+        };
+        Option<string?> referenceAdapter = new("--reference-adapter")
+        {
+            Description = "Adapter on that file: with the base it is what a merged file should equal.",
+        };
+        Option<float?> referenceScale = new("--reference-scale") { Description = "Scale of that adapter [1]." };
         Option<string[]> tasks = new("--tasks")
         {
             Description = "Task names or YAML files, separated by commas.",
@@ -69,6 +78,9 @@ internal static class BenchVerb
             model,
             adapter,
             scale,
+            reference,
+            referenceAdapter,
+            referenceScale,
             tasks,
             dataDir,
             limit,
@@ -104,6 +116,9 @@ internal static class BenchVerb
                                 Model = parsed.GetValue(model),
                                 Adapter = parsed.GetValue(adapter),
                                 Scale = parsed.GetValue(scale),
+                                ReferenceModel = parsed.GetValue(reference),
+                                ReferenceAdapter = parsed.GetValue(referenceAdapter),
+                                ReferenceScale = parsed.GetValue(referenceScale),
                                 Tasks = Names(parsed.GetValue(tasks)),
                                 DataDir = parsed.GetValue(dataDir)!,
                                 Limit = parsed.GetValue(limit),
@@ -129,6 +144,7 @@ internal static class BenchVerb
                 "slimming bench --model base.gguf --tasks hellaswag,piqa --data-dir data --limit 100 --out results/base",
                 "slimming bench --model base.gguf --adapter a.gguf --tasks my-task.yaml --chat-template --out results/tuned",
                 "slimming bench --model base.gguf --tasks mmlu,squad --shots 5 --data-dir data --out results/base",
+                "slimming bench --model merged.gguf --tasks kl --reference-model base.gguf --reference-adapter a.gguf --limit 40 --out results/merged",
                 "slimming bench --list --data-dir data"
             );
     }

@@ -44,6 +44,16 @@ internal static class CompareVerb
             Description = "Changed items printed of each task and kind; --json always has all.",
             DefaultValueFactory = _ => 0,
         };
+        Option<string[]> trainRun = new("--train-run")
+        {
+            Description =
+                "Training run folders whose data are searched for benchmark items [the folder of the scored adapter].",
+        };
+        Option<string[]> data = new("--data")
+        {
+            Description = "Training data files to search instead, in any form that train takes.",
+            AllowMultipleArgumentsPerToken = true,
+        };
         var json = SharedOptions.Json();
         Command command = new("compare", "Says with paired statistics what tuning gained and what it forgot.")
         {
@@ -54,6 +64,8 @@ internal static class CompareVerb
             resamples,
             seed,
             items,
+            trainRun,
+            data,
             json,
         };
         return command
@@ -70,6 +82,8 @@ internal static class CompareVerb
                             Seed = parsed.GetValue(seed),
                         },
                         parsed.GetValue(items),
+                        parsed.GetValue(trainRun) ?? [],
+                        parsed.GetValue(data) ?? [],
                         parsed.GetValue(json),
                         context
                     )
@@ -77,6 +91,7 @@ internal static class CompareVerb
             .WithExamples(
                 "slimming compare results/base results/tuned",
                 "slimming compare results/base results/seed-1 results/seed-2 results/seed-3 --margin 0.01",
+                "slimming compare results/base results/tuned --train-run runs/a --items 5",
                 "slimming compare results/base results/tuned --json | jq '.runs[0].tasks[].transitions.items'"
             );
     }
@@ -86,6 +101,8 @@ internal static class CompareVerb
         string[] tuned,
         ComparisonOptions options,
         int items,
+        string[] trainRuns,
+        string[] data,
         bool json,
         VerbContext context
     )
@@ -95,6 +112,7 @@ internal static class CompareVerb
         Check(options.Resamples >= 100, "--resamples", options.Resamples, "100 or more");
         Check(items >= 0, "--items", items, "0 or more");
         var comparison = RunComparer.Compare(start, tuned, options, context.Token);
+        comparison = OverlapCheck.Add(comparison, trainRuns, data, context.Warn, context.Token);
         foreach (var run in comparison.Runs)
         {
             foreach (var warning in run.Warnings)

@@ -16,14 +16,20 @@ public sealed record Comparison(
 /// <param name="Label">What was scored.</param>
 /// <param name="Tasks">Tasks that both runs have.</param>
 /// <param name="LeftOut">Tasks that only one of them has.</param>
+/// <param name="Divergence">Distances between the two models' predictions, where a run measured one.</param>
 /// <param name="Warnings">What does not forbid the comparison but may move a last digit.</param>
 public sealed record RunComparison(
     string Tuned,
     string Label,
     IReadOnlyList<TaskComparison> Tasks,
     IReadOnlyList<string> LeftOut,
+    IReadOnlyList<Divergence> Divergence,
     IReadOnlyList<string> Warnings
-);
+)
+{
+    /// <summary>Items that training rows share words with; null where it is not known what was trained on.</summary>
+    public Overlap? Overlap { get; init; }
+}
 
 /// <summary>One task of both runs; transitions are null where the primary metric is not right or wrong.</summary>
 public sealed record TaskComparison(

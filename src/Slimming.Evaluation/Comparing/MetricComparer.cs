@@ -30,8 +30,12 @@ internal sealed class MetricComparer
         _weights = [.. pairs.Select(pair => ItemMetrics.Weight(metric, pair.Base))];
         _clusters = ClustersOf(pairs);
         _difference = WeightedMean.Of([.. _tuned.Zip(_base, (now, old) => now - old)], _weights, _clusters);
-        IsBinary = _base.Concat(_tuned).All(score => score is 0 or 1) && !ItemMetrics.IsPerplexity(metric);
+        IsBinary =
+            _base.Concat(_tuned).All(score => score is 0 or 1) && !ItemMetrics.IsPerplexity(metric) && !IsOverTokens;
     }
+
+    /// <summary>Sums over the tokens of a window: a share or a mean of tokens, not of items.</summary>
+    private bool IsOverTokens => _metric is "mean_kl" or "same_top_1";
 
     /// <summary>Every item is right or wrong.</summary>
     public bool IsBinary { get; }
@@ -165,19 +169,16 @@ internal sealed class MetricComparer
             var factor = _metric == "bits_per_byte" ? 1 : shown;
             return new Score(shown, factor * mean.StandardError, null);
         }
-        return new Score(mean.Value, mean.StandardError, IsBinary ? Wilson(mean) : null);
+        return _metric == "same_top_1"
+            ? new Score(mean.Value, mean.StandardError, Proportions.Wilson(mean, _options.Level))
+            : new Score(mean.Value, mean.StandardError, IsBinary ? Wilson(mean) : null);
     }
 
     /// <summary>Clustered items are worth as many independent ones as would have the same error.</summary>
-    private Interval Wilson(WeightedMean mean)
-    {
-        var p = mean.Value;
-        var n =
-            _clusters is null ? _base.Length
-            : mean.StandardError is > 0 and { } error && p is > 0 and < 1 ? p * (1 - p) / (error * error)
-            : mean.Units;
-        return Proportions.Wilson(p, n, _options.Level);
-    }
+    private Interval Wilson(WeightedMean mean) =>
+        _clusters is null
+            ? Proportions.Wilson(mean.Value, _base.Length, _options.Level)
+            : Proportions.Wilson(mean, _options.Level);
 
     private long Count(Func<double, double, bool> predicate) => _base.Zip(_tuned, predicate).LongCount(found => found);
 
@@ -194,7 +195,7 @@ internal sealed class MetricComparer
             "word_perplexity" => "nats per word",
             "byte_perplexity" => "nats per byte",
             "bits_per_byte" => "bits per byte",
-            "token_perplexity" => "nats per token",
+            "token_perplexity" or "mean_kl" => "nats per token",
             _ => "share",
         };
 }

@@ -49,7 +49,13 @@ public static class RunComparer
             tuned.Directory,
             tuned.Info.Label,
             Correct(tasks, options),
-            [.. start.Tasks.Union(tuned.Tasks, StringComparer.Ordinal).Except(common, StringComparer.Ordinal)],
+            [
+                .. start
+                    .Tasks.Union(tuned.Tasks, StringComparer.Ordinal)
+                    .Except(common, StringComparer.Ordinal)
+                    .Where(task => !start.IsDivergence(task) && !tuned.IsDivergence(task)),
+            ],
+            Divergence.Between(start, tuned, options.Level),
             RunPairing.Warnings(start, tuned)
         );
     }
@@ -57,7 +63,11 @@ public static class RunComparer
     private static TaskComparison Compare(ScoredItems start, ScoredItems tuned, string task, ComparisonOptions options)
     {
         var pairs = RunPairing.Pair(start, tuned, task);
-        var metrics = start.Metrics(task).Intersect(tuned.Metrics(task), StringComparer.Ordinal).ToList();
+        var metrics = start
+            .Metrics(task)
+            .Intersect(tuned.Metrics(task), StringComparer.Ordinal)
+            .Where(ItemMetrics.IsMean)
+            .ToList();
         if (metrics.Count == 0)
         {
             throw new SlimmingException(
@@ -103,7 +113,7 @@ public static class RunComparer
     {
         if (holm <= options.Alpha)
         {
-            return (metric.Difference > 0) != ItemMetrics.IsPerplexity(metric.Metric) ? "better" : "worse";
+            return (metric.Difference > 0) != ItemMetrics.IsLoss(metric.Metric) ? "better" : "worse";
         }
         return metric.PEquivalence <= options.Alpha ? "equivalent" : "undecided";
     }

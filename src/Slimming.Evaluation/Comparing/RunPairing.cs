@@ -8,23 +8,18 @@ internal static class RunPairing
 {
     private const string TaskPrefix = "task ";
 
-    /// <summary>Settings that say which model was run.</summary>
-    private static readonly HashSet<string> ModelSettings = new(StringComparer.Ordinal)
-    {
-        "model_sha256",
-        "adapter_sha256",
-        "adapter_scale",
-    };
-
     /// <summary>Parts of the environment that change no meaning, but may change a last digit.</summary>
     private static readonly string[] MachineFields = ["machine", "cpu_features", "threads"];
 
-    /// <summary>Tasks of both runs, in the base's order.</summary>
-    /// <exception cref="SlimmingException">Settings differ, or there is no common task.</exception>
+    /// <summary>Tasks of both runs, in the base's order; distances from different references have nothing in common.</summary>
+    /// <exception cref="SlimmingException">Settings differ, or there is no common task, nor a distance between the two.</exception>
     public static IReadOnlyList<string> CommonTasks(ScoredItems start, ScoredItems tuned)
     {
-        var common = start.Tasks.Intersect(tuned.Tasks, StringComparer.Ordinal).ToList();
-        if (common.Count == 0)
+        var common = start
+            .Tasks.Intersect(tuned.Tasks, StringComparer.Ordinal)
+            .Where(task => !start.IsDivergence(task) || start.HasReferenceOf(tuned))
+            .ToList();
+        if (common.Count == 0 && !start.Tasks.Any(start.IsDivergence) && !tuned.Tasks.Any(tuned.IsDivergence))
         {
             throw Refuse(start, tuned, "tasks", string.Join(",", start.Tasks), string.Join(",", tuned.Tasks));
         }
@@ -32,7 +27,8 @@ internal static class RunPairing
         foreach (var key in here.Keys.Union(there.Keys, StringComparer.Ordinal).Order(StringComparer.Ordinal))
         {
             var compared =
-                !ModelSettings.Contains(key)
+                !ScoredItems.ModelKeys.Contains(key, StringComparer.Ordinal)
+                && !key.StartsWith(ScoredItems.ReferencePrefix, StringComparison.Ordinal)
                 && key != "tasks"
                 && (
                     !key.StartsWith(TaskPrefix, StringComparison.Ordinal)

@@ -6,6 +6,9 @@ namespace Slimming.Evaluation.Comparing;
 /// <summary>A finished run to compare: its settings, metrics, and items by task.</summary>
 public sealed class ScoredItems : IDisposable
 {
+    /// <summary>Settings that say which model was run.</summary>
+    internal static readonly string[] ModelKeys = ["model_sha256", "adapter_sha256", "adapter_scale"];
+
     private readonly ResultsStore _store;
 
     private ScoredItems(string directory, ResultsStore store)
@@ -24,6 +27,19 @@ public sealed class ScoredItems : IDisposable
 
     /// <summary>In the order of the run.</summary>
     public IReadOnlyList<string> Tasks { get; }
+
+    /// <summary>What stands before a model's settings where it was the reference of a distance.</summary>
+    internal const string ReferencePrefix = "reference_";
+
+    internal bool IsDivergence(string task) =>
+        Summary.Any(row => row.Task == task && row.Metric is "mean_kl" or "kl_p99" or "same_top_1");
+
+    /// <summary>This run's model is what <paramref name="other"/> measured its distance from.</summary>
+    internal bool IsReferenceOf(ScoredItems other) =>
+        ModelKeys.All(key => Setting(key) == other.Setting(ReferencePrefix + key));
+
+    internal bool HasReferenceOf(ScoredItems other) =>
+        ModelKeys.All(key => Setting(ReferencePrefix + key) == other.Setting(ReferencePrefix + key));
 
     public static ScoredItems Open(string directory) => new(directory, ResultsStore.OpenFinished(directory));
 
@@ -59,6 +75,8 @@ public sealed class ScoredItems : IDisposable
                 .ReadItems(texts: true, task: task)
                 .Where(row => wanted.Contains(row.Key))
                 .ToDictionary(row => row.Key);
+
+    private string Setting(string key) => Info.Settings.GetValueOrDefault(key, "");
 
     public void Dispose() => _store.Dispose();
 }

@@ -34,11 +34,12 @@ internal static class TransitionFinder
     private static Transition Describe(string metric, ItemRow start, ItemRow tuned, ItemRow? text)
     {
         var generated = start.Generated is not null;
+        var questions = text?.Questions ?? text?.Contexts;
         return new Transition(
             Right(metric, start) ? "right_to_wrong" : "wrong_to_right",
             start.Doc,
             start.ItemHash,
-            generated || text?.Contexts?.Count == 1 ? text?.Contexts?[0] : null,
+            generated || questions?.Count == 1 ? questions?[0] : null,
             generated ? text?.Continuations?[0] : Choice(text, start.Gold),
             generated ? start.Generated : Choice(text, Chosen(metric, start)),
             generated ? tuned.Generated : Choice(text, Chosen(metric, tuned))
@@ -58,7 +59,7 @@ internal static class TransitionFinder
         {
             return $"choice {index}";
         }
-        var context = text.Contexts is { Count: > 1 } contexts ? contexts[(int)index] : "";
+        var context = (text.Questions ?? text.Contexts) is { Count: > 1 } contexts ? contexts[(int)index] : "";
         return (context + continuations[(int)index]).Trim();
     }
 }

@@ -43,9 +43,12 @@ internal sealed class ItemBuilder
         {
             return;
         }
-        if (task.Kind == TaskKind.Perplexity)
+        if (task.IsRunningText)
         {
-            throw new SlimmingException(ExitCode.Usage, $"task {task.Name}: --shots has no place in a perplexity task");
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"task {task.Name}: --shots has no place in a task over running text"
+            );
         }
         if (task.FewShot.Samples.Count > 0)
         {
@@ -159,9 +162,9 @@ internal sealed class ItemBuilder
         var examples = Array.ConvertAll(shots, shot => Guard(_poolPath, shot, () => RenderShot(_pool[shot])));
         var item = _task.Kind switch
         {
-            TaskKind.MultipleChoice => BuildChoices(template, examples),
+            TaskKind.MultipleChoice => BuildChoices(template),
             TaskKind.GenerateUntil => new Draft(
-                [Wrap(template, examples, Filter(template.Render(_task.Prompt!)))],
+                [Filter(template.Render(_task.Prompt!))],
                 [],
                 [],
                 0,
@@ -170,13 +173,18 @@ internal sealed class ItemBuilder
             ),
             _ => new Draft([Filter(template.Render(_task.Prompt!))], [], [], 0, [], template.Render(_task.Prompt!)),
         };
+        // Running text is scored as it is.
+        var contexts = _task.IsRunningText
+            ? item.Questions
+            : item.Questions.ConvertAll(question => Wrap(template, examples, question));
         return new TaskItem
         {
             Doc = doc,
             Hash = HashOf([row.GetRawText()]),
-            PromptHash = HashOf([.. item.Contexts, "\0", .. item.Continuations]),
+            PromptHash = HashOf([.. contexts, "\0", .. item.Continuations]),
             Cluster = _task.Cluster is { } shared ? HashOf([template.Render(shared)]) : null,
-            Contexts = item.Contexts,
+            Contexts = contexts,
+            Questions = contexts.SequenceEqual(item.Questions, StringComparer.Ordinal) ? null : item.Questions,
             Continuations = item.Continuations,
             Lengths = item.Lengths,
             Gold = item.Gold,
@@ -196,14 +204,12 @@ internal sealed class ItemBuilder
         return targets.Count > 0 ? targets : throw new FormatException($"field {field}: the list is empty");
     }
 
-    private Draft BuildChoices(RowTemplate template, (string Question, string Answer)[] shots)
+    private Draft BuildChoices(RowTemplate template)
     {
         var delimiter = _task.DelimiterOf(_format.Chat is not null);
         if (_task.Contexts.Count > 0)
         {
-            var contexts = _task.Contexts.ConvertAll(context =>
-                Wrap(template, shots, Filter(template.Render(context)))
-            );
+            var contexts = _task.Contexts.ConvertAll(context => Filter(template.Render(context)));
             var ending = template.Render(_task.Continuation!);
             var same = Enumerable.Repeat(delimiter + ending, contexts.Count).ToList();
             return new Draft(
@@ -217,7 +223,7 @@ internal sealed class ItemBuilder
         }
         var choices = Choices(template);
         return new Draft(
-            [Wrap(template, shots, Filter(template.Render(_task.Prompt!)))],
+            [Filter(template.Render(_task.Prompt!))],
             choices.ConvertAll(choice => delimiter + choice),
             choices.ConvertAll(PythonText.CodePoints),
             Gold(template, choices.Count),
@@ -325,7 +331,7 @@ internal sealed class ItemBuilder
         Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', texts))))[..32];
 
     private sealed record Draft(
-        List<string> Contexts,
+        List<string> Questions,
         List<string> Continuations,
         List<int> Lengths,
         int Gold,

@@ -18,6 +18,9 @@ internal sealed record TaskItem
     /// <summary>One per choice, or one for all choices.</summary>
     public required IReadOnlyList<string> Contexts { get; init; }
 
+    /// <summary>The contexts without description, worked examples and chat template; null where they are nothing more.</summary>
+    public IReadOnlyList<string>? Questions { get; init; }
+
     /// <summary>With their leading delimiter, one per choice; empty for a generation.</summary>
     public IReadOnlyList<string> Continuations { get; init; } = [];
 

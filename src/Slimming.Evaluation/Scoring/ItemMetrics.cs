@@ -27,6 +27,7 @@ public static class ItemMetrics
         "bits_per_byte",
         "token_perplexity",
     ];
+    private static readonly string[] OfDistances = ["mean_kl", "kl_p99", "same_top_1"];
 
     /// <summary>Metrics in the order in which one is taken as a task's primary one.</summary>
     private static readonly string[] Preference =
@@ -38,6 +39,7 @@ public static class ItemMetrics
         "exact_match",
         "word_perplexity",
         "token_perplexity",
+        "mean_kl",
     ];
 
     /// <summary>The metrics that tasks of a kind may have.</summary>
@@ -46,6 +48,7 @@ public static class ItemMetrics
         {
             TaskKind.MultipleChoice => OfChoices,
             TaskKind.GenerateUntil => OfGenerations,
+            TaskKind.Divergence => OfDistances,
             _ => OfTexts,
         };
 
@@ -61,7 +64,15 @@ public static class ItemMetrics
 
     /// <summary>Every item is right or wrong: its score is 1 or 0.</summary>
     public static bool IsBinary(string metric) =>
-        !IsPerplexity(metric) && metric is not ("f1" or "f1_em" or "jaccard" or "jaccard_set");
+        !IsPerplexity(metric)
+        && !OfDistances.Contains(metric, StringComparer.Ordinal)
+        && metric is not ("f1" or "f1_em" or "jaccard" or "jaccard_set");
+
+    /// <summary>Less is better.</summary>
+    public static bool IsLoss(string metric) => IsPerplexity(metric) || metric is "mean_kl" or "kl_p99";
+
+    /// <summary>A percentile is no mean over items.</summary>
+    public static bool IsMean(string metric) => metric != "kl_p99";
 
     /// <exception cref="SlimmingException">The row lacks the metric; names task and row.</exception>
     public static double Score(string metric, ItemRow row)
@@ -79,6 +90,8 @@ public static class ItemMetrics
             "jaccard" => row.Jaccard,
             "jaccard_set" => row.JaccardSet,
             "bits_per_byte" => row.Nll / Math.Log(2),
+            "mean_kl" => row.Kl?.Sum(),
+            "same_top_1" => row.SameTop1,
             _ when IsPerplexity(metric) => row.Nll,
             _ => null,
         };
@@ -89,15 +102,12 @@ public static class ItemMetrics
     public static double Weight(string metric, ItemRow row)
     {
         ArgumentNullException.ThrowIfNull(row);
-        if (!IsPerplexity(metric))
-        {
-            return 1;
-        }
         return metric switch
             {
                 "word_perplexity" => row.NWords,
-                "token_perplexity" => row.NTokens,
-                _ => row.NBytes,
+                "token_perplexity" or "mean_kl" or "same_top_1" => row.NTokens,
+                "byte_perplexity" or "bits_per_byte" => row.NBytes,
+                _ => 1,
             } ?? throw Missing(metric, row);
     }
 

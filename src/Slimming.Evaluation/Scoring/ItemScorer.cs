@@ -161,6 +161,7 @@ internal sealed class ItemScorer(TaskDefinition task, IScoringEngine engine, boo
             Subject = task.Variant.Length > 0 ? task.Variant : null,
             Cluster = item.Cluster,
             Contexts = item.Contexts,
+            Questions = item.Questions,
         };
 
     private static long[] Widen(int[] tokens) => Array.ConvertAll(tokens, token => (long)token);

@@ -1,3 +1,4 @@
+using Slimming.Evaluation.Comparing;
 using Slimming.Evaluation.Statistics;
 using Slimming.Evaluation.Tasks;
 using Slimming.Results;
@@ -32,10 +33,28 @@ internal static class Summary
     {
         foreach (var metric in task.Metrics)
         {
-            yield return task.Kind == TaskKind.Perplexity
-                ? Perplexity(task, metric, rows, origin)
-                : Mean(task, metric, rows, Means.StandardError(Scores(metric, rows)), origin);
+            yield return task.Kind switch
+            {
+                TaskKind.Perplexity => Perplexity(task, metric, rows, origin),
+                TaskKind.Divergence => Distance(task, metric, rows, origin),
+                _ => Mean(task, metric, rows, Means.StandardError(Scores(metric, rows)), origin),
+            };
         }
+    }
+
+    private static MetricRow Distance(
+        TaskDefinition task,
+        string metric,
+        IReadOnlyList<ItemRow> rows,
+        ResultOrigin origin
+    )
+    {
+        var (mean, worst, same) = Divergence.Summarize(rows, 0.95);
+        var found =
+            metric == "mean_kl" ? mean
+            : metric == "kl_p99" ? worst
+            : same;
+        return Row(task, metric, found.Value, rows, found.Stderr, found.Interval, origin);
     }
 
     /// <summary>Metrics of a group, each item with equal weight; the error is pooled over its tasks (METHODS.md section 5).</summary>

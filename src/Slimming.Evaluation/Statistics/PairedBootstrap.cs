@@ -38,18 +38,11 @@ public sealed class PairedBootstrap
         ArgumentNullException.ThrowIfNull(sample);
         ArgumentOutOfRangeException.ThrowIfLessThan(resamples, 2);
         var random = new Xoshiro256StarStar(seed, threadSafe: false);
-        var (values, weights) = (sample.Values.ToArray(), sample.Weights.ToArray());
+        var resampler = Resampler.Of(sample);
         var means = new double[resamples];
         for (var draw = 0; draw < resamples; draw++)
         {
-            var (sum, total) = (0.0, 0.0);
-            for (var i = 0; i < values.Length; i++)
-            {
-                var unit = random.Next(values.Length);
-                sum += values[unit];
-                total += weights[unit];
-            }
-            means[draw] = sum / total;
+            means[draw] = resampler.Next(random);
         }
         return new(sample, means);
     }
@@ -99,14 +92,7 @@ public sealed class PairedBootstrap
         }
     }
 
-    /// <summary>Linear interpolation at position q (B - 1) of the sorted means.</summary>
-    private double Quantile(double q)
-    {
-        var position = q * (_sorted.Length - 1);
-        var below = (int)Math.Floor(position);
-        var above = Math.Min(below + 1, _sorted.Length - 1);
-        return _sorted[below] + ((position - below) * (_sorted[above] - _sorted[below]));
-    }
+    private double Quantile(double q) => Quantiles.Interpolate(_sorted, q);
 
     /// <summary>sum(u^3) / (6 sum(u^2)^1.5), u = mean of the leave-one-out means minus the leave-one-out mean.</summary>
     private static double AccelerationOf(WeightedMean sample)

@@ -29,6 +29,16 @@ public static class Proportions
         return new(p <= 0 ? 0 : center - half, p >= 1 ? 1 : center + half);
     }
 
+    /// <summary>Of a share over units that are worth as many independent items as would have the same error.</summary>
+    public static Interval Wilson(WeightedMean share, double level)
+    {
+        ArgumentNullException.ThrowIfNull(share);
+        var p = share.Value;
+        var n =
+            share.StandardError is > 0 and { } error && p is > 0 and < 1 ? p * (1 - p) / (error * error) : share.Units;
+        return Wilson(p, n, level);
+    }
+
     /// <summary>The exact interval of Clopper and Pearson (1934).</summary>
     public static Interval ClopperPearson(long k, long n, double level = 0.95)
     {

@@ -17,7 +17,7 @@ internal static class TaskChecks
             task,
             task.Kind is not null,
             "kind",
-            "is missing; expected multiple_choice, generate_until or perplexity"
+            "is missing; expected multiple_choice, generate_until, perplexity or divergence"
         );
         Require(task, task.Data.Count > 0, "data", "is missing; expected a list of file names");
         Require(task, task.Items >= 0, "items", "is negative");
@@ -44,6 +44,9 @@ internal static class TaskChecks
                 break;
             case TaskKind.GenerateUntil:
                 CheckGeneration(task);
+                break;
+            case TaskKind.Divergence:
+                CheckDivergence(task);
                 break;
             default:
                 CheckPerplexity(task);
@@ -185,7 +188,7 @@ internal static class TaskChecks
             "window_count",
             "of slices must be 1 or more"
         );
-        Require(task, task.FewShot.Count == 0, "few_shot", "has no place in a perplexity task");
+        Require(task, task.FewShot.Count == 0, "few_shot", "has no place in a task over running text");
         var perText = task.Metrics.Find(metric => metric != "token_perplexity");
         Require(
             task,
@@ -193,6 +196,14 @@ internal static class TaskChecks
             "metrics",
             $"has {perText}, which needs windows: rolling"
         );
+    }
+
+    private static void CheckDivergence(TaskDefinition task)
+    {
+        Require(task, task.Prompt is not null, "prompt", "is missing");
+        Require(task, task.WindowLength is 0 or > 1, "window_length", "must be 2 or more");
+        Require(task, task.WindowCount >= 0, "window_count", "is negative");
+        Require(task, task.FewShot.Count == 0, "few_shot", "has no place in a task over running text");
     }
 
     private static void CheckRegex(TaskDefinition task, string key, string? pattern)

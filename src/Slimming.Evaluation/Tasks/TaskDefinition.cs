@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using YamlDotNet.Serialization;
 
 namespace Slimming.Evaluation.Tasks;
@@ -13,6 +14,9 @@ public enum TaskKind
 
     /// <summary>Negative log-likelihood of running text.</summary>
     Perplexity,
+
+    /// <summary>Distance of two models' next-token distributions over running text.</summary>
+    Divergence,
 }
 
 /// <summary>Which rows precede an item as worked examples.</summary>
@@ -173,6 +177,10 @@ public sealed record TaskDefinition
     [YamlIgnore]
     public string Origin { get; init; } = "";
 
+    /// <summary>Text in windows instead of questions.</summary>
+    [YamlIgnore, JsonIgnore]
+    public bool IsRunningText => Kind is TaskKind.Perplexity or TaskKind.Divergence;
+
     /// <summary>One of the variants as a task of its own.</summary>
     /// <param name="variant">The word that takes the star's place.</param>
     public TaskDefinition Member(string variant) =>
@@ -186,7 +194,8 @@ public sealed record TaskDefinition
         };
 
     /// <summary>Items are windows of text, not rows.</summary>
-    internal bool HasWindows => Kind == TaskKind.Perplexity && Windows != WindowRule.Rolling;
+    internal bool HasWindows =>
+        Kind == TaskKind.Divergence || (Kind == TaskKind.Perplexity && Windows != WindowRule.Rolling);
 
     /// <summary>What stands between question and scored answer. Under a chat template the answer starts a turn of its own.</summary>
     internal string DelimiterOf(bool chat) => chat || Scoring == ChoiceScoring.LastToken ? "" : Delimiter;

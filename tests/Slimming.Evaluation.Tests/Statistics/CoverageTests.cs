@@ -8,9 +8,8 @@ public sealed class CoverageTests
 {
     private const int Draws = 10_000;
 
-    /// <summary>The bootstrap costs resamples times items a draw.</summary>
-    private const int BootstrapDraws = 5_000;
-    private const int BootstrapResamples = 500;
+    private const int BootstrapDraws = 2_000;
+    private const int BootstrapResamples = 1_000;
 
     /// <summary>Shares of items that both, only the base, only the tuned model, and neither have right.</summary>
     public static TheoryData<int, double, double, double> Truths =>
@@ -98,10 +97,34 @@ public sealed class CoverageTests
         ((double)found / Draws).ShouldBeInRange(0.74, 0.81);
     }
 
-    private static int Covers(Interval interval, double truth) =>
+    /// <summary>Drawing counts of each kind is drawing units: mean and spread of the means, and every count as likely.</summary>
+    [Fact]
+    public void CountsAreResampledAsUnitsAre()
+    {
+        const int n = 30;
+        double[] differences = [.. Enumerable.Repeat(-1.0, 4), .. Enumerable.Repeat(1.0, 9), .. new double[17]];
+        var resampler = Resampler.Of(WeightedMean.Of(differences));
+        var random = new Xoshiro256StarStar(5, threadSafe: false);
+        double[] means = [.. Enumerable.Range(0, 200_000).Select(_ => resampler.Next(random))];
+        means.Average().ShouldBe(5.0 / n, 0.002);
+        Means.Deviation(means)!.Value.ShouldBe(Math.Sqrt(((13.0 / n) - (25.0 / n / n)) / n), 0.001);
+        var table = new BinomialTable(7, 0.3);
+        var counts = new int[8];
+        for (var i = 0; i < 70_000; i++)
+        {
+            counts[table.Draw((i + 0.5) / 70_000)]++;
+        }
+        // n! / k! / (n-k)! p^k q^(n-k)
+        for (var (k, choose) = (0, 1.0); k <= 7; choose *= (7.0 - k) / (k + 1), k++)
+        {
+            (counts[k] / 70_000.0).ShouldBe(choose * Math.Pow(0.3, k) * Math.Pow(0.7, 7 - k), 3e-5);
+        }
+    }
+
+    internal static int Covers(Interval interval, double truth) =>
         interval.Low <= truth && truth <= interval.High ? 1 : 0;
 
-    private static IEnumerable<(int OnlyBase, int OnlyTuned, int Both)> Simulate(
+    internal static IEnumerable<(int OnlyBase, int OnlyTuned, int Both)> Simulate(
         int n,
         double both,
         double onlyBase,

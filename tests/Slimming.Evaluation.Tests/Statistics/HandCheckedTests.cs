@@ -110,4 +110,57 @@ public sealed class HandCheckedTests
     }
 
     private static double[] Ones(int ones, int n) => [.. Enumerable.Range(0, n).Select(i => i < ones ? 1.0 : 0.0)];
+
+    [Fact]
+    public void CalibrationErrorIsTheMeanGapOfBins()
+    {
+        // Ten answers of 0.55, six right; ten of 0.95, five right; gaps 0.05 and 0.45.
+        Answered[] answers =
+        [
+            .. Enumerable.Range(0, 10).Select(i => new Answered(0.55, i < 6)),
+            .. Enumerable.Range(0, 10).Select(i => new Answered(0.95, i < 5)),
+        ];
+        var found = Calibration.Of(answers);
+        found.Error.ShouldBe((0.05 + 0.45) / 2, 1e-12);
+        found.Confidence.ShouldBe(0.75, 1e-12);
+        found.Accuracy.ShouldBe(0.55, 1e-12);
+        found.Bins.Select(bin => (bin.Low, bin.Count, bin.Accuracy)).ShouldBe([(0.5, 10, 0.6), (0.9, 10, 0.5)]);
+        found.Bins[1].Interval.ShouldBe(Proportions.Wilson(5, 10));
+        found.Interval.Low.ShouldBeInRange(0.01, 0.2);
+        found.Interval.High.ShouldBeInRange(0.3, 0.5);
+        // E|X/10 - 0.55| of Binomial(10, 0.55) and the same of 0.95, halved.
+        double Gap(double p) =>
+            Enumerable
+                .Range(0, 11)
+                .Sum(k => MathNet.Numerics.Distributions.Binomial.PMF(p, 10, k) * Math.Abs((k / 10.0) - p));
+        found.Chance.ShouldBe((Gap(0.55) + Gap(0.95)) / 2, 0.01);
+        // Confidence 1 belongs to the last bin.
+        Calibration.Of([new Answered(1, true)]).Bins.Single().High.ShouldBe(1);
+        Calibration.ConfidenceOf([Math.Log(0.2), Math.Log(0.6)]).ShouldBe(0.75, 1e-12);
+        Should.Throw<ArgumentException>(() => Calibration.Of([new Answered(double.NaN, true)]));
+    }
+
+    [Fact]
+    public void CalibrationIntervalsCoverTheTruth()
+    {
+        // True error 0.1: answers of 0.7 confidence are right in 60 %, those of 0.9 in 80 %.
+        var random = new Random(11);
+        var covered = 0;
+        for (var draw = 0; draw < 200; draw++)
+        {
+            Answered[] answers =
+            [
+                .. Enumerable
+                    .Range(0, 400)
+                    .Select(i =>
+                        i % 2 == 0
+                            ? new Answered(0.7, random.NextDouble() < 0.6)
+                            : new Answered(0.9, random.NextDouble() < 0.8)
+                    ),
+            ];
+            var interval = Calibration.Of(answers, resamples: 200, seed: draw).Interval;
+            covered += interval.Low <= 0.1 && 0.1 <= interval.High ? 1 : 0;
+        }
+        covered.ShouldBeInRange(180, 198);
+    }
 }
