@@ -131,6 +131,7 @@ public sealed class TextTests
                     "gsm8k",
                     "gsm8k_cot",
                     "hellaswag",
+                    "kl",
                     "mmlu_*",
                     "mmlu_s2_*",
                     "openbookqa",
