@@ -21,6 +21,10 @@
 #include "random_model.hpp"
 #include "slimming.h"
 
+#if !defined(NDEBUG) || !defined(__OPTIMIZE__)
+#error "speeds are measured in a Release build only"
+#endif
+
 namespace {
 
 using bench::Clock;
