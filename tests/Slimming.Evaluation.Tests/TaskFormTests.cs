@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using Slimming.Evaluation.Items;
 using Slimming.Evaluation.Scoring;
 using Slimming.Evaluation.Tasks;
@@ -188,6 +189,20 @@ public sealed class TaskFormTests : IDisposable
         fromParquet.Contexts.ShouldBe(fromLines.Contexts);
         fromParquet.Continuations.ShouldBe(fromLines.Continuations);
         fromParquet.Gold.ShouldBe(gold);
+    }
+
+    /// <summary>The hub's C4 is a gzip file of one object a line, under .json.</summary>
+    [Fact]
+    public void CompressedLinesRead()
+    {
+        Directory.CreateDirectory(Path.Combine(_folder.FullName, "c4"));
+        var path = Path.Combine(_folder.FullName, "c4/validation.json.gz");
+        using (var file = new GZipStream(File.Create(path), CompressionLevel.Fastest))
+        {
+            file.Write("{\"text\": \"one\", \"url\": \"x\"}\n{\"text\": \"two\", \"url\": \"y\"}\n"u8);
+        }
+        Items("c4").Select(item => item.Raw).ShouldBe(["one", "two"]);
+        TaskInventory.Of(TaskCatalog.Find("c4"), _folder.FullName).Rows.ShouldBe(2);
     }
 
     [Fact]
