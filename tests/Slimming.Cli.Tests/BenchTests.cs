@@ -124,7 +124,26 @@ public sealed class BenchTests : IDisposable
         var again = Cli.Run(["rescore", At("r"), "--out", At("again"), "--json"]);
         again.Code.ShouldBe(ExitCode.Done, again.Error);
         again.Output.ShouldContain("mmlu_hendrycks_other (2 of 14)");
-        Cli.Run(["compare", At("r"), At("again")]).Code.ShouldBe(ExitCode.Done);
+        // MMLU is one task of a comparison: its parts are shown and not tested beside it.
+        var compared = Cli.Run(["compare", At("r"), At("again"), "--json"]);
+        compared.Code.ShouldBe(ExitCode.Done, compared.Error);
+        using var comparison = JsonDocument.Parse(compared.Output);
+        var tasks = comparison.RootElement.GetProperty("runs")[0].GetProperty("tasks").EnumerateArray().ToList();
+        tasks.Count.ShouldBe(9);
+        foreach (var task in tasks)
+        {
+            var whole = task.GetProperty("task").GetString() == "mmlu (3 of 57)";
+            var metric = task.GetProperty("metrics")[0];
+            (metric.GetProperty("p_holm").ValueKind == JsonValueKind.Number).ShouldBe(whole);
+            (metric.GetProperty("verdict").ValueKind == JsonValueKind.String).ShouldBe(whole);
+            task.GetProperty("part_of").GetString().ShouldBe(whole ? null : "mmlu (3 of 57)");
+        }
+        tasks
+            .Single(task => task.GetProperty("task").GetString() == "mmlu_hendrycks_other (2 of 14)")
+            .GetProperty("metrics")[0]
+            .GetProperty("n")
+            .GetInt32()
+            .ShouldBe(2);
     }
 
     [Fact]

@@ -31,7 +31,7 @@ public sealed record RunComparison(
     public Overlap? Overlap { get; init; }
 }
 
-/// <summary>One task of both runs; transitions are null where the primary metric is not right or wrong.</summary>
+/// <summary>One task or group of both runs; transitions are null where the primary metric is not right or wrong.</summary>
 public sealed record TaskComparison(
     string Task,
     string TaskVersion,
@@ -40,6 +40,9 @@ public sealed record TaskComparison(
     TransitionTable? Transitions
 )
 {
+    /// <summary>The group that this task or part is tested with, as one; null where it is tested for itself.</summary>
+    public string? PartOf { get; init; }
+
     /// <summary>The metric that the corrected p values are about.</summary>
     [JsonIgnore]
     public MetricComparison Primary => Metrics.First(metric => metric.Primary);
@@ -86,7 +89,7 @@ public sealed record MetricComparison
 
     public double? P { get; init; }
 
-    /// <summary>Holm over the primary metrics of all tasks; null for other metrics.</summary>
+    /// <summary>Holm over the primary metrics of all tasks; null for other metrics and for parts of a group.</summary>
     public double? PHolm { get; init; }
 
     /// <summary>Smallest difference found with the asked power at this n; null where none can be.</summary>
@@ -95,7 +98,7 @@ public sealed record MetricComparison
     /// <summary>Two one-sided tests against the margin.</summary>
     public double? PEquivalence { get; init; }
 
-    /// <summary>better, worse, equivalent, undecided; null for other than primary metrics.</summary>
+    /// <summary>better, worse, equivalent, undecided; null for other than primary metrics and for parts of a group.</summary>
     public string? Verdict { get; init; }
 }
 

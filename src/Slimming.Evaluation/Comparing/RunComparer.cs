@@ -40,10 +40,11 @@ public static class RunComparer
     {
         var common = RunPairing.CommonTasks(start, tuned);
         var tasks = new List<TaskComparison>();
-        foreach (var task in common)
+        var groups = start.Groups.Intersect(tuned.Groups, StringComparer.Ordinal).ToList();
+        foreach (var task in common.Concat(groups))
         {
             cancellation.ThrowIfCancellationRequested();
-            tasks.Add(Compare(start, tuned, task, options));
+            tasks.Add(Compare(start, tuned, task, groups, options));
         }
         return new RunComparison(
             tuned.Directory,
@@ -60,7 +61,13 @@ public static class RunComparer
         );
     }
 
-    private static TaskComparison Compare(ScoredItems start, ScoredItems tuned, string task, ComparisonOptions options)
+    private static TaskComparison Compare(
+        ScoredItems start,
+        ScoredItems tuned,
+        string task,
+        List<string> groups,
+        ComparisonOptions options
+    )
     {
         var pairs = RunPairing.Pair(start, tuned, task);
         var metrics = start
@@ -78,6 +85,8 @@ public static class RunComparer
         }
         var primary = ItemMetrics.Primary(metrics);
         var comparers = metrics.ConvertAll(metric => new MetricComparer(task, metric, pairs, options));
+        // Groups stand from the whole to its parts.
+        var whole = pairs[0].Base.Groups?.FirstOrDefault(groups.Contains);
         var binary = comparers[metrics.IndexOf(primary)].IsBinary;
         return new TaskComparison(
             task,
@@ -85,13 +94,16 @@ public static class RunComparer
             [.. comparers.Select((comparer, i) => comparer.Compare(metrics[i] == primary))],
             [.. comparers.Select(comparer => comparer.Study()).OfType<StudyMeasure>()],
             binary ? TransitionFinder.Find(start, task, primary, pairs) : null
-        );
+        )
+        {
+            PartOf = whole == task ? null : whole,
+        };
     }
 
-    /// <summary>Holm over one metric a task, and what follows for each.</summary>
+    /// <summary>Holm over one metric a task, and what follows for each; what is part of a group is tested with the group.</summary>
     private static List<TaskComparison> Correct(List<TaskComparison> tasks, ComparisonOptions options)
     {
-        var tested = tasks.Where(task => task.Primary.P is not null).ToList();
+        var tested = tasks.Where(task => task.Primary.P is not null && task.PartOf is null).ToList();
         var adjusted = Multiplicity.Holm([.. tested.Select(task => task.Primary.P!.Value)]);
         return tasks.ConvertAll(task =>
         {
@@ -102,7 +114,13 @@ public static class RunComparer
                 Metrics =
                 [
                     .. task.Metrics.Select(metric =>
-                        metric.Primary ? metric with { PHolm = holm, Verdict = Verdict(metric, holm, options) } : metric
+                        metric.Primary && task.PartOf is null
+                            ? metric with
+                            {
+                                PHolm = holm,
+                                Verdict = Verdict(metric, holm, options),
+                            }
+                            : metric
                     ),
                 ],
             };

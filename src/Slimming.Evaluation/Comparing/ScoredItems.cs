@@ -15,7 +15,8 @@ public sealed class ScoredItems : IDisposable
     {
         (Directory, _store) = (directory, store);
         Summary = store.ReadSummary();
-        Tasks = [.. Summary.Where(row => row.Members == 0).Select(row => row.Task).Distinct(StringComparer.Ordinal)];
+        Tasks = Names(group: false);
+        Groups = Names(group: true);
     }
 
     /// <summary>As it was given.</summary>
@@ -25,8 +26,11 @@ public sealed class ScoredItems : IDisposable
 
     public IReadOnlyList<MetricRow> Summary { get; }
 
-    /// <summary>In the order of the run.</summary>
+    /// <summary>In the order of the run, groups of them aside.</summary>
     public IReadOnlyList<string> Tasks { get; }
+
+    /// <summary>Groups whose common value the run reports.</summary>
+    public IReadOnlyList<string> Groups { get; }
 
     /// <summary>What stands before a model's settings where it was the reference of a distance.</summary>
     internal const string ReferencePrefix = "reference_";
@@ -47,13 +51,16 @@ public sealed class ScoredItems : IDisposable
         [.. Summary.Where(row => row.Task == task).Select(row => row.Metric)];
 
     /// <summary>
-    /// A task's items by item_hash; items of equal raw data are told apart by their order, which is that of the data.
+    /// Items of a task or group by item_hash; items of equal raw data are told apart by their order, which is that of the data.
     /// </summary>
     internal Dictionary<(string Hash, int Copy), ItemRow> Items(string task)
     {
+        var rows = Groups.Contains(task, StringComparer.Ordinal)
+            ? _store.ReadItems().Where(row => row.Groups?.Contains(task, StringComparer.Ordinal) == true)
+            : _store.ReadItems(task: task);
         var copies = new Dictionary<string, int>(StringComparer.Ordinal);
         var items = new Dictionary<(string, int), ItemRow>();
-        foreach (var row in _store.ReadItems(task: task).OrderBy(row => row.Doc))
+        foreach (var row in rows.OrderBy(row => row.Task, StringComparer.Ordinal).ThenBy(row => row.Doc))
         {
             var copy = copies.GetValueOrDefault(row.ItemHash);
             copies[row.ItemHash] = copy + 1;
@@ -75,6 +82,9 @@ public sealed class ScoredItems : IDisposable
                 .ReadItems(texts: true, task: task)
                 .Where(row => wanted.Contains(row.Key))
                 .ToDictionary(row => row.Key);
+
+    private List<string> Names(bool group) =>
+        [.. Summary.Where(row => row.Members > 0 == group).Select(row => row.Task).Distinct(StringComparer.Ordinal)];
 
     private string Setting(string key) => Info.Settings.GetValueOrDefault(key, "");
 

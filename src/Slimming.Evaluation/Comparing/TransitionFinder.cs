@@ -13,7 +13,9 @@ internal static class TransitionFinder
         IReadOnlyList<(ItemRow Base, ItemRow Tuned)> pairs
     )
     {
-        var changed = pairs.Where(pair => Right(metric, pair.Base) != Right(metric, pair.Tuned)).ToList();
+        // The members of a group list the items; the group has their counts.
+        var listed = start.Groups.Contains(task, StringComparer.Ordinal) ? [] : pairs;
+        var changed = listed.Where(pair => Right(metric, pair.Base) != Right(metric, pair.Tuned)).ToList();
         // Both were asked the same (prompt_hash): the base's texts do for both.
         var texts = start.Texts(task, changed.Select(pair => pair.Base.Key).ToHashSet());
         return new TransitionTable(
