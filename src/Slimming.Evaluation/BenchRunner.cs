@@ -59,15 +59,16 @@ public sealed class BenchRunner(
 )
 {
     /// <summary>
-    /// Items asked at once. Results are kept in whole groups, so that a resumed run asks the same groups again and
-    /// computes the same numbers.
+    /// Items asked at once and kept at once: the batch plan. Inside a batch the engine fills its passes in the order of
+    /// the items, so what is computed together depends on the task, the engine's tokens a pass and nothing else, and a
+    /// resumed run computes the same numbers.
     /// </summary>
-    internal const int GroupItems = 32;
+    internal const int BatchItems = 32;
 
-    private List<(TaskDefinition Task, List<TaskItem> Items)>? _prepared;
+    private List<(TaskDefinition Task, ItemBuilder Builder, int Items)>? _prepared;
 
-    /// <summary>Reads all data and builds all items, so that a wrong row is found before a results folder is made.</summary>
-    public void Prepare() => _prepared ??= [.. options.Tasks.Select(task => (task, Items(task)))];
+    /// <summary>Reads all data and builds each item once, so that a wrong row is found before a results folder is made.</summary>
+    public void Prepare() => _prepared ??= [.. options.Tasks.Select(Prepare)];
 
     /// <summary>Scores all tasks; items that the store has already are not asked again.</summary>
     public IReadOnlyList<MetricRow> Run(
@@ -77,27 +78,30 @@ public sealed class BenchRunner(
     )
     {
         ArgumentNullException.ThrowIfNull(store);
-        try
+        Prepare();
+        foreach (var (task, builder, count) in _prepared!)
         {
-            Prepare();
-            foreach (var (task, items) in _prepared!)
+            // Built again one by one: the prompts of a large task would take more memory than a small model.
+            var items = Build(task, builder);
+            if (task.Kind == TaskKind.Perplexity)
             {
-                RunTask(task, items, store, progress, cancellation);
+                RunPerplexity(task, items, count, store, progress, cancellation);
             }
-            store.Flush();
-            var summary = Summary.Of(options.Tasks, options.Groups, store.ReadItems(), origin);
-            store.Complete(summary);
-            return summary;
+            else if (task.Kind == TaskKind.Divergence)
+            {
+                RunDivergence(task, [.. items], store, progress, cancellation);
+            }
+            else
+            {
+                RunTask(task, items, count, store, progress, cancellation);
+            }
         }
-        catch (OperationCanceledException)
-        {
-            // What is finished stays; the same command goes on from there.
-            store.Flush();
-            throw;
-        }
+        var summary = Summary.Of(options.Tasks, options.Groups, store.ReadItems(), origin);
+        store.Complete(summary);
+        return summary;
     }
 
-    private List<TaskItem> Items(TaskDefinition task)
+    private (TaskDefinition Task, ItemBuilder Builder, int Items) Prepare(TaskDefinition task)
     {
         var encoder = PairEncoder.For(task, engine.Codec, options.AddBos);
         PromptFormat format = new()
@@ -107,45 +111,44 @@ public sealed class BenchRunner(
             CountTokens = text => encoder.Encode(text).Length,
         };
         var builder = new ItemBuilder(task, options.DataDir, options.Shots, format);
-        // Where windows are the items, they are counted once all rows are known.
-        var items = (task.HasWindows ? builder.Build(0, null) : builder.Build(options.Offset, options.Limit)).ToList();
-        return items.Count > 0 ? items : throw NoItems(task, $"{builder.DataPath} has {builder.Count} rows");
+        var count = Build(task, builder).Count();
+        return count > 0 ? (task, builder, count) : throw NoItems(task, $"{builder.DataPath} has {builder.Count} rows");
     }
+
+    /// <summary>The items of this run. Where windows are the items, they are counted once all rows are known.</summary>
+    private IEnumerable<TaskItem> Build(TaskDefinition task, ItemBuilder builder) =>
+        task.HasWindows ? builder.Build(0, null) : builder.Build(options.Offset, options.Limit);
 
     private SlimmingException NoItems(TaskDefinition task, string found) =>
         new(ExitCode.Usage, $"task {task.Name}: no items from --offset {options.Offset} on; {found}");
 
     private void RunTask(
         TaskDefinition task,
-        List<TaskItem> items,
+        IEnumerable<TaskItem> items,
+        int count,
         ResultsStore store,
         IProgress<BenchProgress>? progress,
         CancellationToken cancellation
     )
     {
-        if (task.Kind == TaskKind.Perplexity)
-        {
-            RunPerplexity(task, items, store, progress, cancellation);
-            return;
-        }
-        if (task.Kind == TaskKind.Divergence)
-        {
-            RunDivergence(task, items, store, progress, cancellation);
-            return;
-        }
         var scorer = new ItemScorer(task, engine, options.AddBos, options.MaxGenTokens ?? task.MaxGenTokens);
         var done = 0;
-        foreach (var group in items.Chunk(GroupItems))
+        foreach (var batch in items.Chunk(BatchItems))
         {
-            if (!group.All(item => store.Finished.Contains(new ItemKey(task.Name, item.Doc, item.Hash))))
+            if (done == 0)
             {
-                foreach (var row in scorer.Score(group, cancellation).Where(row => !store.Finished.Contains(row.Key)))
+                engine.ShareHeader(scorer.CommonStart(batch));
+            }
+            if (!batch.All(item => store.Finished.Contains(new ItemKey(task.Name, item.Doc, item.Hash))))
+            {
+                foreach (var row in scorer.Score(batch, cancellation).Where(row => !store.Finished.Contains(row.Key)))
                 {
                     store.Append(WithGroups(row));
                 }
+                store.Flush();
             }
-            done += group.Length;
-            progress?.Report(new BenchProgress(task.Name, done, items.Count));
+            done += batch.Length;
+            progress?.Report(new BenchProgress(task.Name, done, count));
         }
     }
 
@@ -174,6 +177,7 @@ public sealed class BenchRunner(
             if (!store.Finished.Contains(windows[i].Key(task.Name)))
             {
                 store.Append(WithGroups(scorer.Score(windows[i], cancellation)));
+                store.Flush();
             }
             progress?.Report(new BenchProgress(task.Name, i + 1, windows.Count));
         }
@@ -181,26 +185,30 @@ public sealed class BenchRunner(
 
     private void RunPerplexity(
         TaskDefinition task,
-        List<TaskItem> items,
+        IEnumerable<TaskItem> items,
+        int count,
         ResultsStore store,
         IProgress<BenchProgress>? progress,
         CancellationToken cancellation
     )
     {
         var scorer = new PerplexityScorer(task, engine, options.AddBos);
+        engine.ShareHeader([]);
         if (task.Windows == WindowRule.Rolling)
         {
-            for (var i = 0; i < items.Count; i++)
+            var done = 0;
+            foreach (var item in items)
             {
-                if (!store.Finished.Contains(new ItemKey(task.Name, items[i].Doc, items[i].Hash)))
+                if (!store.Finished.Contains(new ItemKey(task.Name, item.Doc, item.Hash)))
                 {
-                    store.Append(WithGroups(scorer.ScoreRow(items[i], cancellation)));
+                    store.Append(WithGroups(scorer.ScoreRow(item, cancellation)));
+                    store.Flush();
                 }
-                progress?.Report(new BenchProgress(task.Name, i + 1, items.Count));
+                progress?.Report(new BenchProgress(task.Name, ++done, count));
             }
             return;
         }
-        var windows = scorer.CutWindows(items);
+        var windows = scorer.CutWindows([.. items]);
         var end = (int)Math.Min(windows.Count, options.Offset + (long)(options.Limit ?? windows.Count));
         if (options.Offset >= windows.Count)
         {
@@ -212,6 +220,7 @@ public sealed class BenchRunner(
             if (!store.Finished.Contains(new ItemKey(task.Name, i, hash)))
             {
                 store.Append(WithGroups(scorer.ScoreWindow(i, windows[i], hash, cancellation)));
+                store.Flush();
             }
             progress?.Report(new BenchProgress(task.Name, i - options.Offset + 1, end - options.Offset));
         }

@@ -35,6 +35,7 @@ public static class BenchSettings
         var settings = new SortedDictionary<string, string>(StringComparer.Ordinal)
         {
             ["engine"] = engineName,
+            ["batch_plan"] = $"{BenchRunner.BatchItems} items, n_batch {LlamaEngine.BatchTokens}",
             ["cache_type"] = GgmlTypes.Name(engine.CacheType),
             ["flash_attention"] = engine.FlashAttention ? "on" : "off",
             ["tasks"] = string.Join(

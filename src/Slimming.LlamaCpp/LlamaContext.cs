@@ -182,6 +182,36 @@ public sealed unsafe class LlamaContext : IDisposable
         }
     }
 
+    /// <summary>Feeds tokens to a sequence from a position on, in as many decodes as they take.</summary>
+    /// <param name="tokens">Ids; none is allowed.</param>
+    /// <param name="sequence">The sequence that sees them.</param>
+    /// <param name="position">Position of the first.</param>
+    /// <param name="output">Compute logits after the last one.</param>
+    /// <param name="cancellation">Stops between decodes.</param>
+    /// <returns>Index of the last token in the last decode, by which its logits are asked for.</returns>
+    public int Feed(
+        ReadOnlySpan<int> tokens,
+        int sequence,
+        int position,
+        bool output,
+        CancellationToken cancellation = default
+    )
+    {
+        var batch = new LlamaBatch();
+        while (!tokens.IsEmpty)
+        {
+            var count = Math.Min(tokens.Length, Options.BatchTokens);
+            batch.Clear();
+            for (var t = 0; t < count; t++)
+            {
+                batch.Add(tokens[t], position++, [sequence], output && t == tokens.Length - 1);
+            }
+            Decode(batch, cancellation);
+            tokens = tokens[count..];
+        }
+        return batch.Count - 1;
+    }
+
     /// <summary>Logits (n_vocab) after the token at <paramref name="batchIndex"/> of the last batch; valid until the next decode.</summary>
     public ReadOnlySpan<float> Logits(int batchIndex)
     {

@@ -21,6 +21,12 @@ public sealed unsafe class LlamaModel : IDisposable
         ChatTemplate = Marshal.PtrToStringUTF8((nint)LlamaNative.llama_model_chat_template(lease.Pointer, null));
         ParameterCount = (long)LlamaNative.llama_model_n_params(lease.Pointer);
         Description = ReadDescription(lease.Pointer);
+        var heads = Math.Max(1, LlamaNative.llama_model_n_head(lease.Pointer));
+        CacheValuesPerToken =
+            2L
+            * LlamaNative.llama_model_n_layer(lease.Pointer)
+            * LlamaNative.llama_model_n_head_kv(lease.Pointer)
+            * (LlamaNative.llama_model_n_embd(lease.Pointer) / heads);
     }
 
     public string Path { get; }
@@ -38,6 +44,9 @@ public sealed unsafe class LlamaModel : IDisposable
 
     /// <summary>Number of weights.</summary>
     public long ParameterCount { get; }
+
+    /// <summary>Keys and values of one token in the cache, for heads of width / heads values.</summary>
+    public long CacheValuesPerToken { get; }
 
     /// <summary>Architecture, size and type as llama.cpp words them.</summary>
     public string Description { get; }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Slimming.Shared;
 
 namespace Slimming.Results;
@@ -8,7 +7,7 @@ namespace Slimming.Results;
 /// </summary>
 /// <remarks>
 /// Parts are written beside and renamed as items finish, texts and tokens before items: a part counts once its items
-/// file stands, so a killed run loses at most the items of one part and resumes with the rest.
+/// file stands, so a killed run loses at most the items that waited and resumes with the rest.
 /// </remarks>
 public sealed class ResultsStore : IDisposable
 {
@@ -21,9 +20,14 @@ public sealed class ResultsStore : IDisposable
     private readonly List<ItemRow> _pending = [];
     private readonly HashSet<ItemKey> _finished = [];
     private FolderLock? _lock;
+    private readonly ResultParts _parts;
     private int _nextPart;
 
-    private ResultsStore(string folder, RunInfo info) => (Folder, Info) = (folder, info);
+    private ResultsStore(string folder, RunInfo info)
+    {
+        (Folder, Info) = (folder, info);
+        _parts = new ResultParts(_db, folder);
+    }
 
     /// <summary>The <c>run=&lt;id&gt;</c> folder.</summary>
     public string Folder { get; }
@@ -126,6 +130,7 @@ public sealed class ResultsStore : IDisposable
         WritePart("items", ResultColumns.Items, _pending);
         _nextPart++;
         _pending.Clear();
+        _parts.MergeSmall(ResultParts.MergedParts);
     }
 
     /// <summary>Writes what waits, the summary, and the mark that the run is finished.</summary>
@@ -144,6 +149,7 @@ public sealed class ResultsStore : IDisposable
             }
         }
         Flush();
+        _parts.MergeSmall(atLeast: 2);
         ParquetFiles.Write(_db, Path.Combine(Folder, SummaryName), ResultColumns.Summary, summary);
         Durable.WriteAtomically(Path.Combine(Folder, DoneName), _ => { });
     }
@@ -151,7 +157,7 @@ public sealed class ResultsStore : IDisposable
     /// <summary>The items in the order they were appended; texts and token ids only where asked for.</summary>
     public IEnumerable<ItemRow> ReadItems(bool texts = false, bool tokens = false, string? task = null)
     {
-        foreach (var part in PartNumbers())
+        foreach (var part in _parts.List())
         {
             var textRows = texts ? ReadSide(part, "texts") : [];
             var tokenRows = tokens ? ReadSide(part, "tokens") : [];
@@ -159,7 +165,7 @@ public sealed class ResultsStore : IDisposable
             foreach (
                 var row in _db.Query(
                     $"SELECT * FROM read_parquet(?, hive_partitioning = false){filter}",
-                    PartPath("items", part)
+                    _parts.Path("items", part)
                 )
             )
             {
@@ -247,51 +253,35 @@ public sealed class ResultsStore : IDisposable
         {
             JsonFiles.Write(runFile, Info);
         }
-        foreach (var partial in Directory.GetFiles(Folder, "*.partial"))
-        {
-            File.Delete(partial);
-        }
-        foreach (var part in PartNumbers())
+        _parts.Clean();
+        foreach (var part in _parts.List())
         {
             foreach (
                 var row in _db.Query(
                     "SELECT task, doc, item_hash FROM read_parquet(?, hive_partitioning = false)",
-                    PartPath("items", part)
+                    _parts.Path("items", part)
                 )
             )
             {
                 _finished.Add(new ItemKey((string)row[0]!, (long)row[1]!, (string)row[2]!));
             }
-            _nextPart = part + 1;
+            _nextPart = part.Last + 1;
         }
     }
 
     private void WritePart(string kind, IReadOnlyList<ResultColumn<ItemRow>> columns, IReadOnlyCollection<ItemRow> rows)
     {
-        var path = PartPath(kind, _nextPart);
-        if (rows.Count == 0)
+        if (rows.Count > 0)
         {
-            // Left by a run that was killed between a part's files.
-            File.Delete(path);
-            return;
+            ParquetFiles.Write(_db, _parts.Path(kind, new ResultPart(_nextPart, _nextPart)), columns, rows);
         }
-        ParquetFiles.Write(_db, path, columns, rows);
     }
 
-    private Dictionary<ItemKey, DuckDbRow> ReadSide(int part, string kind)
+    private Dictionary<ItemKey, DuckDbRow> ReadSide(ResultPart part, string kind)
     {
-        var path = PartPath(kind, part);
+        var path = _parts.Path(kind, part);
         return File.Exists(path)
             ? _db.Query("SELECT * FROM read_parquet(?, hive_partitioning = false)", path).ToDictionary(ResultRows.Key)
             : [];
     }
-
-    private IEnumerable<int> PartNumbers() =>
-        Directory
-            .GetFiles(Folder, "items-*.parquet")
-            .Select(f => Path.GetFileNameWithoutExtension(f)["items-".Length..])
-            .Select(n => int.Parse(n, CultureInfo.InvariantCulture))
-            .Order();
-
-    private string PartPath(string kind, int part) => Path.Combine(Folder, $"{kind}-{part:d5}.parquet");
 }

@@ -63,6 +63,70 @@ public sealed class LlamaEngineTests
     }
 
     [Fact]
+    public void AHeaderIsComputedOnceAndChangesNoAnswer()
+    {
+        using var engine = Open(Tiny);
+        using var other = Open(Tiny);
+        var random = new Random(4);
+        var header = Tokens(random, 90);
+        List<ScoreRequest> requests =
+        [
+            new([.. header, 5], Tokens(random, 3)),
+            new([.. header, 5, 6], [7]),
+            // The same tokens as another request but for the last; all of the header; a part of it; nothing of it.
+            new([.. header, 5, 6], [8]),
+            new(header, Tokens(random, 2)),
+            new(header[..40], Tokens(random, 2)),
+            new(Tokens(random, 12), Tokens(random, 2)),
+            new([.. header, .. Tokens(random, 600)], Tokens(random, 4)),
+        ];
+        other.ShareHeader(header);
+        for (var round = 0; round < 2; round++)
+        {
+            var shared = other.Score(requests);
+            for (var i = 0; i < requests.Count; i++)
+            {
+                var alone = engine.Score([requests[i]]).Single();
+                shared[i].LogLikelihood.ShouldBe(alone.LogLikelihood, 1e-4 * requests[i].Continuation.Length, $"{i}");
+                shared[i].Greedy.ShouldBe(alone.Greedy);
+            }
+        }
+    }
+
+    [Fact]
+    public void EqualCallsGiveEqualBitsWhateverCameBefore()
+    {
+        using var engine = Open(Tiny);
+        using var fresh = Open(Tiny);
+        var random = new Random(5);
+        var header = Tokens(random, 70);
+        List<ScoreRequest> Batch(int count) =>
+            [.. Enumerable.Range(0, count).Select(_ => new ScoreRequest([.. header, .. Tokens(random, 9)], [3, 4]))];
+        List<GenerationRequest> Prompts(int count) =>
+            [
+                .. Enumerable
+                    .Range(1, count)
+                    .Select(i => new GenerationRequest([.. header, .. Tokens(random, i)], 9 + i, [])),
+            ];
+        engine.ShareHeader(header);
+        fresh.ShareHeader(header);
+        engine.Score(Batch(40));
+        engine.Generate(Prompts(5));
+        engine.Score(Batch(70));
+        var asked = Batch(33);
+        engine.Score(asked).ShouldBe(fresh.Score(asked));
+        engine.Generate(Prompts(20));
+        var prompts = Prompts(18);
+        var answers = engine.Generate(prompts);
+        answers.Select(answer => answer.Text).ShouldBe(fresh.Generate(prompts).Select(answer => answer.Text));
+        for (var i = 0; i < prompts.Count; i++)
+        {
+            fresh.ShareHeader([]);
+            answers[i].Tokens.ShouldBe(fresh.Generate([prompts[i]]).Single().Tokens);
+        }
+    }
+
+    [Fact]
     public void RollingWindowsScoreEveryTokenOnce()
     {
         var tokens = Enumerable.Range(0, 23).ToArray();

@@ -303,14 +303,35 @@ public sealed class RunnerTests : IDisposable
 
     [Theory]
     [InlineData(Fault.NaN, "colours, doc 40, choice 1")]
-    [InlineData(Fault.Missing, "answers")]
+    [InlineData(Fault.Missing, "95 answers to 96 questions")]
+    [InlineData(Fault.Duplicate, "97 answers to 96 questions")]
     public void AFaultyEngineFailsTheRun(Fault fault, string named)
     {
         using var engine = new FakeEngine { Fault = fault };
         var error = Should.Throw<SlimmingException>(() => Run(engine, Choices, "d"));
         error.Code.ShouldBe(ExitCode.Failed);
         error.Message.ShouldContain(named);
-        Should.Throw<ResultsException>(() => ResultsStore.OpenFinished(Path.Combine(_folder.FullName, "d")));
+        var run = Directory.GetDirectories(Path.Combine(_folder.FullName, "d")).ShouldHaveSingleItem();
+        Should.Throw<ResultsException>(() => ResultsStore.OpenFinished(run));
+        // Nothing of the batch that failed is kept, everything of the ones before it is.
+        Directory.GetFiles(run, "items-*").Length.ShouldBe(fault == Fault.NaN ? 1 : 0);
+    }
+
+    [Theory]
+    [InlineData(Fault.Missing, "2 answers to 3 questions")]
+    [InlineData(Fault.Duplicate, "4 answers to 3 questions")]
+    public void AFaultyGeneratorFailsTheRun(Fault fault, string named)
+    {
+        using var engine = new FakeEngine { Fault = fault, Generated = ["3", "4", "5"] };
+        Should.Throw<SlimmingException>(() => Run(engine, Sums, "g")).Message.ShouldContain(named);
+    }
+
+    [Fact]
+    public void TheHeaderIsWhatAllItemsOfTheFirstBatchBeginWith()
+    {
+        using var engine = new FakeEngine();
+        Run(engine, Choices.Replace("count: 0", "count: 2", StringComparison.Ordinal), "i");
+        engine.Detokenize([.. engine.Header]).ShouldBe("q0 a\n\nq1 bb\n\nq");
     }
 
     [Fact]
@@ -382,6 +403,7 @@ public sealed class RunnerTests : IDisposable
         None,
         NaN,
         Missing,
+        Duplicate,
     }
 
     /// <summary>An engine whose tokens are bytes and whose answers depend on lengths alone.</summary>
@@ -397,6 +419,7 @@ public sealed class RunnerTests : IDisposable
         public CancellationToken Token => _source.Token;
         public string Name => "fake";
         public ITextCodec Codec => this;
+        public IReadOnlyList<int> Header { get; private set; } = [];
         public int MaxLength => 64;
         public int Bos => 1;
         public bool AddsBos { get; init; }
@@ -436,19 +459,27 @@ public sealed class RunnerTests : IDisposable
                     );
                 })
                 .ToList();
-            return Fault == Fault.Missing ? answers[1..] : answers;
+            return Faulty(answers);
         }
+
+        public void ShareHeader(IReadOnlyList<int> header) => Header = header;
+
+        private List<T> Faulty<T>(List<T> answers) =>
+            Fault switch
+            {
+                Fault.Missing => answers[1..],
+                Fault.Duplicate => [.. answers, answers[0]],
+                _ => answers,
+            };
 
         public IReadOnlyList<GenerationAnswer> Generate(
             IReadOnlyList<GenerationRequest> requests,
             CancellationToken cancellation = default
         ) =>
-            [
-                .. requests.Select(
+            Faulty(requests.Select(
                     (request, i) =>
                         new GenerationAnswer(Generated[i].Split(request.Stops[0])[0], Tokenize(Generated[i]), false)
-                ),
-            ];
+                ).ToList());
 
         public void Dispose() => _source.Dispose();
     }

@@ -220,6 +220,47 @@ public sealed class ResultsStoreTests : IDisposable
     }
 
     [Fact]
+    public void SmallPartsAreMergedAndNothingIsReadTwice()
+    {
+        const int parts = ResultParts.MergedParts + 3;
+        using (var store = ResultsStore.OpenForWriting(_out, Info()))
+        {
+            for (var i = 0; i < parts; i++)
+            {
+                store.Append(i % 2 == 0 ? Choice(i) : Generation(i));
+                store.Flush();
+            }
+            Files(store, "items")
+                .ShouldBe([
+                    $"items-00000-{ResultParts.MergedParts - 1:d5}.parquet",
+                    .. Enumerable.Range(ResultParts.MergedParts, 3).Select(i => $"items-{i:d5}.parquet"),
+                ]);
+            // Killed while a merge was deleting what it covers: an old part and the next merge's texts still stand.
+            File.Copy(
+                Path.Combine(store.Folder, "items-00064.parquet"),
+                Path.Combine(store.Folder, "items-00007.parquet")
+            );
+            File.Copy(
+                Path.Combine(store.Folder, "texts-00064.parquet"),
+                Path.Combine(store.Folder, "texts-00064-00066.parquet")
+            );
+        }
+        using (var store = ResultsStore.OpenForWriting(_out, Info()))
+        {
+            store.Finished.Count.ShouldBe(parts);
+            Files(store, "texts").Count.ShouldBe(3);
+            store.Complete([Metric(0.5)]);
+            Files(store, "*").Count.ShouldBe(6);
+        }
+        using var read = ResultsStore.OpenFinished(_out);
+        Json(read.ReadItems(texts: true, tokens: true))
+            .ShouldBe(Json(Enumerable.Range(0, parts).Select(i => i % 2 == 0 ? Choice(i) : Generation(i))));
+    }
+
+    private static List<string> Files(ResultsStore store, string kind) =>
+        [.. Directory.GetFiles(store.Folder, $"{kind}-*.parquet").Select(f => Path.GetFileName(f)!).Order()];
+
+    [Fact]
     public void OtherSettingsAndFinishedRunsAreRefused()
     {
         using (var store = ResultsStore.OpenForWriting(_out, Info()))

@@ -6,35 +6,70 @@ namespace Slimming.Evaluation.Engine;
 /// <summary>Makes a context: cells, sequences, whether cells are shared.</summary>
 internal delegate LlamaContext ContextFactory(int cells, int sequences, bool unified);
 
-/// <summary>Greedy answers to several prompts at once, each in a cache of its own.</summary>
-internal sealed class GreedyGenerator(LlamaModel model, ITextCodec codec, ContextFactory newContext)
+/// <summary>
+/// Greedy answers to several prompts at once. Each runs in a stream of its own; a finished one makes room for the next
+/// prompt. The header is computed once and copied. What runs together depends on the requests of a call, the header and
+/// the model's size alone.
+/// </summary>
+internal sealed class GreedyGenerator(LlamaModel model, ITextCodec codec, ContextFactory newContext, GgmlType cacheType)
+    : IDisposable
 {
-    /// <summary>Cache cells of all prompts that run together: bounds memory, not results.</summary>
-    private const int TotalCells = 4096;
-    private const int MostTogether = 8;
+    private const int MostTogether = 16;
+
+    /// <summary>Bytes of the caches that run together: bounds memory, not results.</summary>
+    private const long CacheBytes = 1L << 30;
+
+    /// <summary>Holds the header where there is one; running answers have the numbers after it.</summary>
+    private const int HeaderStream = 0;
+
+    private LlamaContext? _context;
+    private int[] _header = [];
+    private bool _isHeaderCached;
+
+    /// <summary>Tokens that the prompts of the next calls begin with.</summary>
+    public int[] Header
+    {
+        get => _header;
+        set
+        {
+            _isHeaderCached &= _header.AsSpan().SequenceEqual(value);
+            _header = value;
+        }
+    }
+
+    private int FirstStream => _header.Length > 0 ? HeaderStream + 1 : HeaderStream;
 
     public List<GenerationAnswer> Generate(IReadOnlyList<GenerationRequest> requests, CancellationToken cancellation)
     {
-        var answers = new List<GenerationAnswer>();
-        var prompts = requests.Select(Prepare).ToList();
-        for (var start = 0; start < prompts.Count; )
+        var states = requests.Select(Prepare).ToList();
+        if (states.Count == 0)
         {
-            var longest = 0;
-            var count = 0;
-            while (start + count < prompts.Count && count < MostTogether)
-            {
-                var next = Math.Max(longest, prompts[start + count].Cells);
-                if (count > 0 && next * (count + 1) > TotalCells)
-                {
-                    break;
-                }
-                longest = next;
-                count++;
-            }
-            answers.AddRange(Together(prompts.GetRange(start, count), longest, cancellation));
-            start += count;
+            return [];
         }
-        return answers;
+        // Cells are padded per stream so that none borrows from its neighbour.
+        var cells = (Math.Max(_header.Length, states.Max(state => state.Cells)) + 255) / 256 * 256;
+        var perToken = model.CacheValuesPerToken * (cacheType == GgmlType.F32 ? 4 : 2);
+        var affordable = CacheBytes / Math.Max(1, cells * perToken);
+        var streams = (int)Math.Clamp(Math.Min(affordable, states.Count), 1, MostTogether);
+        try
+        {
+            var context = ContextFor(cells, streams + FirstStream, cancellation);
+            Run(context, states, streams, cancellation);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+        return states.ConvertAll(state => new GenerationAnswer(state.Text(codec), [.. state.Tokens], state.Truncated));
+    }
+
+    /// <summary>Gives back the cache; the next call makes a new one.</summary>
+    public void Dispose()
+    {
+        _context?.Dispose();
+        _context = null;
+        _isHeaderCached = false;
     }
 
     private State Prepare(GenerationRequest request)
@@ -57,78 +92,128 @@ internal sealed class GreedyGenerator(LlamaModel model, ITextCodec codec, Contex
         return new State(prompt, request.MaxTokens, stops, cut);
     }
 
-    private List<GenerationAnswer> Together(List<State> states, int cells, CancellationToken cancellation)
+    private LlamaContext ContextFor(int cells, int sequences, CancellationToken cancellation)
     {
-        // Cells are padded per sequence so that none borrows from its neighbour.
-        var each = (cells + 255) / 256 * 256;
-        using var context = newContext(each * states.Count, states.Count, unified: states.Count == 1);
-        var batch = new LlamaBatch();
-        for (var s = 0; s < states.Count; s++)
+        if (
+            _context is null
+            || _context.Options.Sequences < sequences
+            || _context.Options.ContextTokens / _context.Options.Sequences < cells
+        )
         {
-            Prefill(context, batch, states[s], s, cancellation);
+            Dispose();
+            _context = newContext(cells * sequences, sequences, unified: false);
         }
-        while (true)
+        if (!_isHeaderCached)
         {
-            var indexes = new List<(State State, int Index)>();
-            for (var s = 0; s < states.Count; s++)
-            {
-                var state = states[s];
-                if (!state.Done)
-                {
-                    var position = state.Prompt.Length + state.Tokens.Count - 1;
-                    indexes.Add((state, batch.Add(state.Tokens[^1], position, [s], output: true)));
-                }
-            }
-            if (indexes.Count == 0)
-            {
-                break;
-            }
-            context.Decode(batch, cancellation);
-            batch.Clear();
-            foreach (var (state, index) in indexes)
-            {
-                Take(state, context.Logits(index));
-            }
+            _context.Clear();
+            _context.Feed(_header, HeaderStream, position: 0, output: false, cancellation);
+            _isHeaderCached = true;
         }
-        return states.ConvertAll(state => new GenerationAnswer(state.Text(codec), [.. state.Tokens], state.Truncated));
+        return _context;
     }
 
-    private void Prefill(
+    private void Run(LlamaContext context, List<State> states, int streams, CancellationToken cancellation)
+    {
+        var waiting = new Queue<State>(states);
+        var running = new List<State>();
+        var batch = new LlamaBatch();
+        while (true)
+        {
+            while (
+                running.Count < streams
+                && Next(context, waiting, FirstStream + running.Count, cancellation) is { } state
+            )
+            {
+                running.Add(state);
+            }
+            if (running.Count == 0)
+            {
+                return;
+            }
+            batch.Clear();
+            for (var s = 0; s < running.Count; s++)
+            {
+                var position = running[s].Prompt.Length + running[s].Tokens.Count - 1;
+                batch.Add(running[s].Tokens[^1], position, [FirstStream + s], output: true);
+            }
+            context.Decode(batch, cancellation);
+            for (var s = 0; s < running.Count; s++)
+            {
+                Take(running[s], context.Logits(s));
+            }
+            for (var s = running.Count - 1; s >= 0; s--)
+            {
+                if (running[s].Done)
+                {
+                    Replace(context, waiting, running, s, cancellation);
+                }
+            }
+        }
+    }
+
+    /// <summary>Puts the next prompt into the stream of a finished one, or the last running one where none waits.</summary>
+    private void Replace(
         LlamaContext context,
-        LlamaBatch batch,
-        State state,
-        int sequence,
+        Queue<State> waiting,
+        List<State> running,
+        int s,
         CancellationToken cancellation
     )
     {
-        var last = -1;
-        for (var t = 0; t < state.Prompt.Length; t++)
+        context.Remove(FirstStream + s);
+        if (Next(context, waiting, FirstStream + s, cancellation) is { } state)
         {
-            if (batch.Count == context.Options.BatchTokens)
-            {
-                context.Decode(batch, cancellation);
-                batch.Clear();
-            }
-            last = batch.Add(state.Prompt[t], t, [sequence], output: t == state.Prompt.Length - 1);
+            running[s] = state;
+            return;
         }
-        context.Decode(batch, cancellation);
-        batch.Clear();
+        if (s + 1 < running.Count)
+        {
+            // llama.cpp decodes streams in one pass only where their numbers have no gap.
+            var last = FirstStream + running.Count - 1;
+            context.Copy(last, FirstStream + s);
+            context.Remove(last);
+            running[s] = running[^1];
+        }
+        running.RemoveAt(running.Count - 1);
+    }
+
+    /// <summary>Prefills the next prompt whose answer has more than one token; null where none waits.</summary>
+    private State? Next(LlamaContext context, Queue<State> waiting, int stream, CancellationToken cancellation)
+    {
+        while (waiting.TryDequeue(out var state))
+        {
+            Prefill(context, state, stream, cancellation);
+            if (!state.Done)
+            {
+                return state;
+            }
+            context.Remove(stream);
+        }
+        return null;
+    }
+
+    private void Prefill(LlamaContext context, State state, int stream, CancellationToken cancellation)
+    {
+        ReadOnlySpan<int> prompt = state.Prompt;
+        // Streams are copied whole, so a prompt that leaves the header early shares nothing.
+        var shared = prompt[..^1].StartsWith(_header) ? _header.Length : 0;
+        if (shared > 0)
+        {
+            context.Copy(HeaderStream, stream);
+        }
+        var last = context.Feed(prompt[shared..], stream, shared, output: true, cancellation);
         Take(state, context.Logits(last));
     }
 
     private void Take(State state, ReadOnlySpan<float> logits)
     {
-        var best = 0;
-        for (var i = 0; i < logits.Length; i++)
+        var best = LogSoftmax.ArgMax(logits);
+        if (!float.IsFinite(logits[best]))
         {
-            if (!float.IsFinite(logits[i]))
-            {
-                throw new SlimmingException(
-                    ExitCode.Failed,
-                    $"{model.Path}: logit of token {i} is {logits[i]} while generating"
-                );
-            }
-            best = logits[i] > logits[best] ? i : best;
+            throw new SlimmingException(
+                ExitCode.Failed,
+                $"{model.Path}: logit of token {best} is {logits[best]} while generating"
+            );
         }
         state.Tokens.Add(best);
         state.Done =

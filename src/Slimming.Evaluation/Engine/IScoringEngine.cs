@@ -59,6 +59,12 @@ public interface IScoringEngine : IDisposable
     /// <summary>Most tokens of one sequence.</summary>
     int MaxLength { get; }
 
+    /// <summary>
+    /// Names the tokens that the requests of the next calls begin with (worked examples), so that they may be computed
+    /// once for all calls. A request may begin otherwise.
+    /// </summary>
+    void ShareHeader(IReadOnlyList<int> header) { }
+
     IReadOnlyList<ScoreAnswer> Score(IReadOnlyList<ScoreRequest> requests, CancellationToken cancellation = default);
 
     IReadOnlyList<GenerationAnswer> Generate(

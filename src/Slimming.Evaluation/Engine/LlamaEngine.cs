@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.LlamaCpp;
@@ -21,25 +20,14 @@ public sealed record LlamaEngineOptions
 /// <summary>Scores and generates with libllama in this process.</summary>
 public sealed class LlamaEngine : IScoringEngine
 {
-    /// <summary>Tokens decoded at once.</summary>
-    private const int SliceTokens = 512;
-
-    /// <summary>
-    /// Tokens of one pass over unrelated requests: every token of a pass looks at every cache cell of it, so long passes
-    /// waste attention; requests that share a prefix may fill a longer one.
-    /// </summary>
-    private const int PassTokens = 512;
-    private const int SharedPassTokens = 2048;
-    private const int WorthSharing = 64;
-    private const int MaxSequences = 64;
-
-    /// <summary>Bytes of logits kept from one decode.</summary>
-    private const long LogitBytes = 96L << 20;
+    /// <summary>A shorter header is not worth a sequence of its own.</summary>
+    private const int ShortestHeader = 32;
 
     private readonly LlamaModel _model;
     private readonly LlamaAdapter? _adapter;
     private readonly LlamaEngineOptions _options;
-    private LlamaContext? _context;
+    private readonly LlamaScorer _scorer;
+    private readonly GreedyGenerator _generator;
 
     private LlamaEngine(LlamaModel model, LlamaAdapter? adapter, LlamaEngineOptions options)
     {
@@ -47,7 +35,12 @@ public sealed class LlamaEngine : IScoringEngine
         _adapter = adapter;
         _options = options;
         Codec = new VocabCodec(model.Vocab);
+        _scorer = new LlamaScorer(model, NewContext);
+        _generator = new GreedyGenerator(model, Codec, NewContext, options.CacheType);
     }
+
+    /// <summary>Tokens decoded at once (n_batch): with a task, all that the composition of its passes depends on.</summary>
+    public static int BatchTokens => LlamaScorer.SliceTokens;
 
     public string Name => $"libllama {LlamaRuntime.Version}";
 
@@ -86,32 +79,14 @@ public sealed class LlamaEngine : IScoringEngine
     )
     {
         ArgumentNullException.ThrowIfNull(requests);
-        var sums = new double[requests.Count];
-        var greedy = new bool[requests.Count];
-        var truncated = new bool[requests.Count];
-        Array.Fill(greedy, true);
-        var pass = new TokenTrie();
-        for (var i = 0; i < requests.Count; i++)
-        {
-            var (input, cut) = Input(requests[i]);
-            truncated[i] = cut;
-            var shared = pass.SharedWith(input);
-            var limit = shared >= WorthSharing ? SharedPassTokens : PassTokens;
-            if (
-                pass.SequenceCount > 0
-                && (pass.Entries.Count + input.Length - shared > limit || pass.SequenceCount == MaxSequences)
-            )
-            {
-                Run(pass, sums, greedy, cancellation);
-                pass = new TokenTrie();
-            }
-            pass.Add(i, input, requests[i].Continuation);
-        }
-        if (pass.SequenceCount > 0)
-        {
-            Run(pass, sums, greedy, cancellation);
-        }
-        return [.. sums.Select((sum, i) => new ScoreAnswer(sum, greedy[i], truncated[i]))];
+        // One cache at a time.
+        _generator.Dispose();
+        var inputs = requests.Select(Input).ToList();
+        var sums = _scorer.Score(
+            [.. inputs.Zip(requests, (input, request) => (input.Tokens, request.Continuation))],
+            cancellation
+        );
+        return [.. sums.Zip(inputs, (answer, input) => new ScoreAnswer(answer.Sum, answer.Greedy, input.Truncated))];
     }
 
     public IReadOnlyList<GenerationAnswer> Generate(
@@ -120,9 +95,19 @@ public sealed class LlamaEngine : IScoringEngine
     )
     {
         ArgumentNullException.ThrowIfNull(requests);
-        var answers = new GreedyGenerator(_model, Codec, NewContext).Generate(requests, cancellation);
+        _scorer.Dispose();
+        var answers = _generator.Generate(requests, cancellation);
         MappedFiles.Check();
         return answers;
+    }
+
+    public void ShareHeader(IReadOnlyList<int> header)
+    {
+        ArgumentNullException.ThrowIfNull(header);
+        // A header as long as the model's context would leave no request that begins with it.
+        int[] tokens = header.Count >= ShortestHeader && header.Count < MaxLength ? [.. header] : [];
+        _scorer.Header = tokens;
+        _generator.Header = tokens;
     }
 
     /// <summary>A context of this engine's settings with its adapter set.</summary>
@@ -133,8 +118,8 @@ public sealed class LlamaEngine : IScoringEngine
             new LlamaContextOptions
             {
                 ContextTokens = cells,
-                BatchTokens = SliceTokens,
-                MicroBatchTokens = SliceTokens,
+                BatchTokens = BatchTokens,
+                MicroBatchTokens = BatchTokens,
                 Sequences = sequences,
                 Threads = _options.Threads > 0 ? _options.Threads : Environment.ProcessorCount,
                 CacheType = _options.CacheType,
@@ -151,13 +136,14 @@ public sealed class LlamaEngine : IScoringEngine
 
     public void Dispose()
     {
-        _context?.Dispose();
+        _scorer.Dispose();
+        _generator.Dispose();
         _adapter?.Dispose();
         _model.Dispose();
     }
 
     /// <summary>All tokens but the last, and no more of them than the model takes: the oldest go.</summary>
-    private (int[] Input, bool Truncated) Input(ScoreRequest request)
+    private (int[] Tokens, bool Truncated) Input(ScoreRequest request)
     {
         if (request.Context.Length == 0 || request.Continuation.Length == 0)
         {
@@ -174,66 +160,6 @@ public sealed class LlamaEngine : IScoringEngine
         }
         int[] input = [.. request.Context, .. request.Continuation.AsSpan(..^1)];
         return input.Length > MaxLength ? (input[^MaxLength..], true) : (input, false);
-    }
-
-    private void Run(TokenTrie pass, double[] sums, bool[] greedy, CancellationToken cancellation)
-    {
-        var context = ContextFor(pass.Entries.Count);
-        context.Clear();
-        var rows = (int)Math.Max(1, LogitBytes / (4L * _model.Vocab.Count));
-        var batch = new LlamaBatch();
-        var outputs = new List<(int Index, TokenTrie.Entry Entry)>();
-        foreach (var entry in pass.Entries)
-        {
-            var wanted = entry.Consumers.Count > 0;
-            if (batch.Count == SliceTokens || (wanted && outputs.Count == rows))
-            {
-                Harvest(context, batch, outputs, sums, greedy, cancellation);
-            }
-            var index = batch.Add(entry.Token, entry.Position, CollectionsMarshal.AsSpan(entry.Sequences), wanted);
-            if (wanted)
-            {
-                outputs.Add((index, entry));
-            }
-        }
-        Harvest(context, batch, outputs, sums, greedy, cancellation);
-    }
-
-    private static void Harvest(
-        LlamaContext context,
-        LlamaBatch batch,
-        List<(int Index, TokenTrie.Entry Entry)> outputs,
-        double[] sums,
-        bool[] greedy,
-        CancellationToken cancellation
-    )
-    {
-        context.Decode(batch, cancellation);
-        MappedFiles.Check();
-        foreach (var (index, entry) in outputs)
-        {
-            var logits = context.Logits(index);
-            var (best, normalizer) = LogSoftmax.Reduce(logits);
-            foreach (var (request, target) in entry.Consumers)
-            {
-                sums[request] += logits[target] - normalizer;
-                greedy[request] &= best == target;
-            }
-        }
-        batch.Clear();
-        outputs.Clear();
-    }
-
-    private LlamaContext ContextFor(int cells)
-    {
-        if (_context is null || _context.Options.ContextTokens < cells)
-        {
-            _context?.Dispose();
-            _context = null;
-            // llama.cpp pads to multiples of 256 itself; growing in such steps keeps the context for more passes.
-            _context = NewContext((Math.Max(cells, SharedPassTokens) + 255) / 256 * 256, MaxSequences, unified: true);
-        }
-        return _context;
     }
 
     private sealed class VocabCodec(LlamaVocab vocab) : ITextCodec

@@ -6,17 +6,41 @@ namespace Slimming.Evaluation.Engine;
 /// <summary>Log-probabilities from a row of logits: exponentials in f32, their sum in f64.</summary>
 internal static class LogSoftmax
 {
-    /// <summary>Largest logit, its first index, and log of the sum of exponentials relative to it. NaN anywhere makes the normaliser NaN.</summary>
+    /// <summary>Index of the largest logit, the first of equals; of the first NaN where there is one.</summary>
+    public static int ArgMax(ReadOnlySpan<float> logits)
+    {
+        var lanes = MemoryMarshal.Cast<float, Vector512<float>>(logits);
+        // NaN goes through Max, so it ends up as the largest.
+        var largest = Vector512.Create(float.NegativeInfinity);
+        foreach (ref readonly var lane in lanes)
+        {
+            largest = Vector512.Max(largest, lane);
+        }
+        var max = float.NegativeInfinity;
+        for (var i = 0; i < Vector512<float>.Count; i++)
+        {
+            max = Math.Max(max, largest[i]);
+        }
+        foreach (var logit in logits[(lanes.Length * Vector512<float>.Count)..])
+        {
+            max = Math.Max(max, logit);
+        }
+        if (!float.IsNaN(max))
+        {
+            return logits.IndexOf(max);
+        }
+        var first = 0;
+        while (!float.IsNaN(logits[first]))
+        {
+            first++;
+        }
+        return first;
+    }
+
+    /// <summary>Largest logit's index, and log of the sum of exponentials. NaN anywhere makes the normaliser NaN.</summary>
     public static (int ArgMax, double Normalizer) Reduce(ReadOnlySpan<float> logits)
     {
-        var best = 0;
-        for (var i = 1; i < logits.Length; i++)
-        {
-            if (logits[i] > logits[best])
-            {
-                best = i;
-            }
-        }
+        var best = ArgMax(logits);
         var max = logits[best];
         var lanes = MemoryMarshal.Cast<float, Vector512<float>>(logits);
         var offset = Vector512.Create(max);

@@ -93,18 +93,8 @@ public sealed class TextGenerator(LlamaEngine engine)
     /// <summary>Feeds a prompt into sequence 0 and returns the logits after it.</summary>
     internal static ReadOnlySpan<float> Prefill(LlamaContext context, int[] prompt, CancellationToken cancellation)
     {
-        var batch = new LlamaBatch();
-        for (var t = 0; t < prompt.Length; t++)
-        {
-            if (batch.Count == context.Options.BatchTokens)
-            {
-                context.Decode(batch, cancellation);
-                batch.Clear();
-            }
-            batch.Add(prompt[t], t, [0], output: t == prompt.Length - 1);
-        }
-        context.Decode(batch, cancellation);
-        return context.Logits(batch.Count - 1);
+        var last = context.Feed(prompt, sequence: 0, position: 0, output: true, cancellation);
+        return context.Logits(last);
     }
 
     internal static (int ArgMax, double Normalizer) Reduce(ReadOnlySpan<float> logits)

@@ -4,10 +4,12 @@ namespace Slimming.Evaluation.Engine;
 /// Requests laid out for one pass over the model: a token that several of them begin with is one entry seen by all of
 /// their sequences. Entries are in the order in which they must be decoded.
 /// </summary>
-internal sealed class TokenTrie
+/// <param name="header">Tokens that are computed already: a request that begins with them begins after them.</param>
+internal sealed class TokenTrie(int[] header)
 {
     private readonly List<Entry> _entries = [];
     private readonly List<Entry> _path = [];
+    private readonly List<int> _headerTokens = [];
 
     /// <summary>One token of the pass.</summary>
     internal sealed class Entry(int token, int position)
@@ -22,42 +24,61 @@ internal sealed class TokenTrie
 
     public IReadOnlyList<Entry> Entries => _entries;
 
-    public int SequenceCount { get; private set; }
+    /// <summary>How many tokens of the header each sequence begins with.</summary>
+    public IReadOnlyList<int> HeaderTokens => _headerTokens;
 
-    /// <summary>How many leading tokens of an input the last added request has too.</summary>
-    public int SharedWith(ReadOnlySpan<int> input)
+    public int SequenceCount => _headerTokens.Count;
+
+    /// <summary>Tokens of an input that adding it would not make new, the header's among them.</summary>
+    /// <param name="input">Tokens fed to the model.</param>
+    /// <param name="scored">How many of them are followed by a scored token, counted from the end: those are never the header's.</param>
+    public int SharedWith(ReadOnlySpan<int> input, int scored)
     {
-        var shared = 0;
-        while (shared < input.Length && shared < _path.Count && _path[shared].Token == input[shared])
+        var shared = FromHeader(input, scored);
+        if (SequenceCount == 0 || shared != _headerTokens[^1])
+        {
+            return shared;
+        }
+        for (var t = 0; t < _path.Count && shared < input.Length && _path[t].Token == input[shared]; t++)
         {
             shared++;
         }
         return shared;
     }
 
-    /// <summary>Adds a request as a new sequence.</summary>
+    /// <summary>Adds a request. It gets a sequence of its own only where it parts from the last one.</summary>
     /// <param name="request">Number by which answers are given back.</param>
     /// <param name="input">Tokens fed to the model.</param>
     /// <param name="targets">Scored tokens; the last of them follows the last input token.</param>
     public void Add(int request, ReadOnlySpan<int> input, ReadOnlySpan<int> targets)
     {
-        var shared = SharedWith(input);
-        _path.RemoveRange(shared, _path.Count - shared);
-        for (var t = shared; t < input.Length; t++)
+        var fromHeader = FromHeader(input, targets.Length);
+        var shared = SharedWith(input, targets.Length) - fromHeader;
+        if (SequenceCount == 0 || fromHeader != _headerTokens[^1])
+        {
+            _path.Clear();
+            _headerTokens.Add(fromHeader);
+        }
+        else if (shared < _path.Count && fromHeader + shared < input.Length)
+        {
+            _path.RemoveRange(shared, _path.Count - shared);
+            _path.ForEach(entry => entry.Sequences.Add(SequenceCount));
+            _headerTokens.Add(fromHeader);
+        }
+        for (var t = fromHeader + _path.Count; t < input.Length; t++)
         {
             var entry = new Entry(input[t], t);
+            entry.Sequences.Add(SequenceCount - 1);
             _entries.Add(entry);
             _path.Add(entry);
         }
         var first = input.Length - targets.Length;
-        for (var t = 0; t < _path.Count; t++)
+        for (var t = 0; t < targets.Length; t++)
         {
-            _path[t].Sequences.Add(SequenceCount);
-            if (t >= first)
-            {
-                _path[t].Consumers.Add((request, targets[t - first]));
-            }
+            _path[first + t - fromHeader].Consumers.Add((request, targets[t]));
         }
-        SequenceCount++;
     }
+
+    private int FromHeader(ReadOnlySpan<int> input, int scored) =>
+        input[..(input.Length - scored)].CommonPrefixLength(header);
 }

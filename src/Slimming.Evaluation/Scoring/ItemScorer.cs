@@ -19,6 +19,18 @@ internal sealed class ItemScorer(TaskDefinition task, IScoringEngine engine, boo
             _ => throw new InvalidOperationException($"{task.Kind} has windows, not items"),
         };
 
+    /// <summary>Tokens that all contexts of some items begin with: a task's worked examples. Empty for a single item.</summary>
+    public int[] CommonStart(IReadOnlyList<TaskItem> items)
+    {
+        if (items.Count < 2)
+        {
+            return [];
+        }
+        var contexts = items.SelectMany(item => item.Contexts).Select(_encoder.Encode).ToList();
+        var length = contexts.Min(context => contexts[0].AsSpan().CommonPrefixLength(context));
+        return contexts[0][..length];
+    }
+
     private List<ItemRow> ScoreChoices(IReadOnlyList<TaskItem> items, CancellationToken cancellation)
     {
         var requests = new List<ScoreRequest>();
