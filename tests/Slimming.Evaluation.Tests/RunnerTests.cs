@@ -476,10 +476,14 @@ public sealed class RunnerTests : IDisposable
             IReadOnlyList<GenerationRequest> requests,
             CancellationToken cancellation = default
         ) =>
-            Faulty(requests.Select(
-                    (request, i) =>
-                        new GenerationAnswer(Generated[i].Split(request.Stops[0])[0], Tokenize(Generated[i]), false)
-                ).ToList());
+            Faulty(
+                requests
+                    .Select(
+                        (request, i) =>
+                            new GenerationAnswer(Generated[i].Split(request.Stops[0])[0], Tokenize(Generated[i]), false)
+                    )
+                    .ToList()
+            );
 
         public void Dispose() => _source.Dispose();
     }

@@ -1,3 +1,4 @@
+using Slimming.Results;
 using System.Globalization;
 
 namespace Slimming.Cli.Tests.Reliability;
@@ -27,6 +28,32 @@ public sealed class KillTests : IDisposable
 
     [Fact]
     public void Bench_survives() => Bench(kills: 3);
+
+    [Fact]
+    public void Bench_loses_at_most_the_batch_in_flight()
+    {
+        string[] Parts(string pattern) =>
+            Directory.Exists(_temp["b"])
+                ? Directory.GetFiles(_temp["b"], pattern, SearchOption.AllDirectories)
+                : [];
+        using (var process = _installation.Start(new LetterTask(_temp).Bench(_temp["b"])))
+        {
+            while (!process.HasExited && Parts("items-00003.parquet").Length == 0)
+            {
+                Thread.Sleep(1);
+            }
+            process.Kill();
+            process.WaitForExit();
+        }
+        Parts("DONE").ShouldBeEmpty("it ended before it could be killed");
+        Parts("items-*.parquet").Length.ShouldBeGreaterThanOrEqualTo(4);
+        using var db = DuckDb.Open();
+        foreach (var part in Parts("items-*.parquet"))
+        {
+            var count = db.Query("SELECT count(*) FROM read_parquet(?, hive_partitioning = false)", part);
+            count.Single()[0].ShouldBe(32L, part);
+        }
+    }
 
     [Fact]
     public void Export_survives() => Export(kills: 3);
