@@ -1,5 +1,5 @@
-using Slimming.Results;
 using System.Globalization;
+using Slimming.Results;
 
 namespace Slimming.Cli.Tests.Reliability;
 
@@ -33,9 +33,7 @@ public sealed class KillTests : IDisposable
     public void Bench_loses_at_most_the_batch_in_flight()
     {
         string[] Parts(string pattern) =>
-            Directory.Exists(_temp["b"])
-                ? Directory.GetFiles(_temp["b"], pattern, SearchOption.AllDirectories)
-                : [];
+            Directory.Exists(_temp["b"]) ? Directory.GetFiles(_temp["b"], pattern, SearchOption.AllDirectories) : [];
         using (var process = _installation.Start(new LetterTask(_temp).Bench(_temp["b"])))
         {
             while (!process.HasExited && Parts("items-00003.parquet").Length == 0)
