@@ -89,6 +89,17 @@ typedef enum slm_block {
     SLM_BLOCK_MOMENT2 = 3    /* AdamW's v */
 } slm_block;
 
+/* Where a context's time goes; each is without the ones that ran inside it. */
+typedef enum slm_phase {
+    SLM_PHASE_FORWARD = 0,   /* base products, norms, gates of the forward */
+    SLM_PHASE_BACKWARD = 1,  /* the same of the backward, recomputation included */
+    SLM_PHASE_ATTENTION = 2, /* both directions */
+    SLM_PHASE_HEAD = 3,      /* logits, loss and their backward */
+    SLM_PHASE_ADAPTER = 4,   /* the method's own products and gradients */
+    SLM_PHASE_OPTIMIZER = 5,
+    SLM_PHASE_COUNT = 6
+} slm_phase;
+
 /* Structs that slm_sizeof knows. */
 typedef enum slm_struct {
     SLM_STRUCT_RUNTIME_PARAMS = 0,
@@ -102,7 +113,9 @@ typedef enum slm_struct {
     SLM_STRUCT_BATCH = 8,
     SLM_STRUCT_STEP_PARAMS = 9,
     SLM_STRUCT_STEP_RESULT = 10,
-    SLM_STRUCT_SELF_CHECK = 11
+    SLM_STRUCT_SELF_CHECK = 11,
+    SLM_STRUCT_PROFILE = 12,
+    SLM_STRUCT_TRACE_EVENT = 13
 } slm_struct;
 
 typedef struct slm_runtime slm_runtime;
@@ -251,6 +264,23 @@ typedef struct slm_self_check {
     double tolerance;
 } slm_self_check;
 
+/* Sums since the context was made, by slm_phase. */
+typedef struct slm_profile {
+    uint64_t size;
+    uint64_t nanoseconds[SLM_PHASE_COUNT]; /* wall time */
+    uint64_t bytes[SLM_PHASE_COUNT];       /* weights and values that the phase's products and attention read or wrote */
+    uint64_t calls[SLM_PHASE_COUNT];
+    uint64_t n_events; /* of the trace: recorded, and what did not fit */
+} slm_profile;
+
+/* One stretch of a phase, times of the monotonic clock. Stretches lie inside each other. */
+typedef struct slm_trace_event {
+    uint32_t phase; /* slm_phase */
+    int32_t layer;  /* -1: none */
+    uint64_t begin_ns;
+    uint64_t end_ns;
+} slm_trace_event;
+
 /* ---- library ---- */
 SLM_API uint32_t slm_abi_version(void);
 SLM_API uint64_t slm_sizeof(slm_struct id); /* 0: unknown id */
@@ -322,6 +352,13 @@ SLM_API slm_status slm_context_logits(slm_context *context, const slm_batch *bat
  * the gradients (SLM_STATUS_NONFINITE). */
 SLM_API slm_status slm_context_step(slm_context *context, const slm_step_params *params, slm_step_result *out,
                                     char *error, size_t error_capacity);
+/* Time and bytes by phase so far; always counted. */
+SLM_API slm_status slm_context_get_profile(const slm_context *context, slm_profile *out, char *error,
+                                           size_t error_capacity);
+/* From now on every stretch of a phase is written to events[capacity], which must stay until the next call or the
+ * context's end; NULL and 0 stop it. Starts counting events anew. */
+SLM_API slm_status slm_context_trace(slm_context *context, slm_trace_event *events, uint64_t capacity, char *error,
+                                     size_t error_capacity);
 /* Sets or clears the flag that running and later calls look at in every layer; callable from any thread. */
 SLM_API void slm_context_cancel(slm_context *context, int32_t on);
 

@@ -53,6 +53,43 @@ void expect_central_differences(const Loss &loss, std::vector<double> &x, const 
     }
 }
 
+/// Rounded to nearest even at 8 bits of mantissa, rows apart by an even stride with a zero after odd rows.
+struct Rounded {
+    Rounded(const float *x, int64_t rows, int64_t n) : n(n), ld(n + n % 2), values(size_t(rows * ld)) {
+        for (int64_t r = 0; r < rows; ++r)
+            for (int64_t i = 0; i < n; ++i) values[size_t(r * ld + i)] = round(x[r * n + i]);
+    }
+    /// Room for rows, filled with NaN.
+    Rounded(int64_t rows, int64_t n) : n(n), ld(n + n % 2), values(size_t(rows * ld), 0x7fff) {}
+    static uint16_t round(float x) {
+        uint32_t bits;
+        std::memcpy(&bits, &x, sizeof bits);
+        return uint16_t((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+    }
+    static double value(uint16_t half) {
+        const uint32_t bits = uint32_t(half) << 16;
+        float x;
+        std::memcpy(&x, &bits, sizeof x);
+        return double(x);
+    }
+    std::vector<double> doubles() const {
+        std::vector<double> out;
+        for (size_t r = 0; r < values.size() / size_t(ld); ++r)
+            for (int64_t i = 0; i < n; ++i) out.push_back(value(values[r * size_t(ld) + size_t(i)]));
+        return out;
+    }
+    int64_t n, ld;
+    std::vector<uint16_t> values;
+};
+
+/// Sums that were rounded to 8 bits at the end.
+inline void expect_rounded_sums(const std::vector<double> &got, const std::vector<double> &want, double magnitude,
+                                const std::string &what) {
+    ASSERT_EQ(got.size(), want.size()) << what;
+    for (size_t i = 0; i < want.size(); ++i)
+        ASSERT_FALSE(!(std::fabs(got[i] - want[i]) <= 1e-6 * magnitude + std::fabs(want[i]) / 256)) << what << " " << i;
+}
+
 inline double dot(const std::vector<double> &a, const std::vector<double> &b) {
     double sum = 0;
     for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];

@@ -17,6 +17,8 @@ uint64_t slm_test_c_sizeof(int id) {
         case SLM_STRUCT_STEP_PARAMS: return sizeof(slm_step_params);
         case SLM_STRUCT_STEP_RESULT: return sizeof(slm_step_result);
         case SLM_STRUCT_SELF_CHECK: return sizeof(slm_self_check);
+        case SLM_STRUCT_PROFILE: return sizeof(slm_profile);
+        case SLM_STRUCT_TRACE_EVENT: return sizeof(slm_trace_event);
         default: return 0;
     }
 }

@@ -225,4 +225,47 @@ TEST(WholeModel, GivenPositionsReplaceTheCount) {
     EXPECT_NEAR(spread, tiny.reference.loss(batch.decoder), 1e-4);
 }
 
+TEST(Profile, PhasesAndTraceCoverAStep) {
+    const TinyModel tiny(tiny_config(), {8, true, false, 48});
+    const RuntimePtr runtime = make_runtime(2);
+    const ModelPtr model = tiny.create(runtime.get());
+    const AdapterPtr adapter = make_adapter(model.get(), lora_params());
+    const ContextPtr context = make_context(model.get(), adapter.get(), context_params());
+    const TinyBatch batch = tiny_batch(43, {9, 5});
+    Text text;
+    std::vector<slm_trace_event> events(1000);
+    text.check(slm_context_trace(context.get(), events.data(), events.size(), text.data, sizeof text.data));
+    accumulate(context.get(), batch);
+    slm_profile profile = sized<slm_profile>();
+    text.check(slm_context_get_profile(context.get(), &profile, text.data, sizeof text.data));
+    for (int phase : {SLM_PHASE_FORWARD, SLM_PHASE_BACKWARD, SLM_PHASE_ATTENTION, SLM_PHASE_HEAD, SLM_PHASE_ADAPTER}) {
+        EXPECT_GT(profile.nanoseconds[phase], 0u) << phase;
+        EXPECT_GT(profile.bytes[phase], 0u) << phase;
+        EXPECT_GT(profile.calls[phase], 0u) << phase;
+    }
+    EXPECT_EQ(profile.nanoseconds[SLM_PHASE_OPTIMIZER], 0u);
+    ASSERT_GT(profile.n_events, 0u);
+    ASSERT_LE(profile.n_events, events.size());
+    uint64_t whole = 0, sum = 0;
+    for (uint64_t i = 0; i < profile.n_events; ++i) {
+        EXPECT_LT(events[i].phase, uint32_t(SLM_PHASE_COUNT));
+        EXPECT_LE(events[i].begin_ns, events[i].end_ns);
+        if (events[i].phase != SLM_PHASE_ATTENTION && events[i].phase != SLM_PHASE_ADAPTER)
+            whole += events[i].end_ns - events[i].begin_ns;
+        else
+            EXPECT_GE(events[i].layer, 0);
+    }
+    for (uint64_t ns : profile.nanoseconds) sum += ns;
+    EXPECT_EQ(sum, whole) << "the phases' own times add up to the outer stretches";
+    // Without a trace nothing more is recorded; what does not fit is counted.
+    text.check(slm_context_trace(context.get(), events.data(), 2, text.data, sizeof text.data));
+    accumulate(context.get(), batch);
+    text.check(slm_context_get_profile(context.get(), &profile, text.data, sizeof text.data));
+    EXPECT_GT(profile.n_events, 2u);
+    text.check(slm_context_trace(context.get(), nullptr, 0, text.data, sizeof text.data));
+    accumulate(context.get(), batch);
+    text.check(slm_context_get_profile(context.get(), &profile, text.data, sizeof text.data));
+    EXPECT_EQ(profile.n_events, 0u);
+}
+
 }  // namespace

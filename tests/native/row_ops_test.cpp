@@ -94,12 +94,12 @@ TEST(RowOps, Rope) {
                 Guarded x(start.values());
                 std::vector<double> want = to_double(start.values());
                 ref::rope(T, n_head, d, n_rot, neox, positions, 500.0, 0.5, factors.data(), 1, want.data());
-                backend.rope(T, n_head, d, positions, table, 1.0f, x.data());
+                backend.rope(T, n_head, d, positions, table, 1.0f, x.data(), x.data());
                 expect_close(x, want, row_tolerance, "rope " + std::to_string(d));
                 Guarded dx(start.values());
                 std::vector<double> back = to_double(start.values());
                 ref::rope(T, n_head, d, n_rot, neox, positions, 500.0, 0.5, factors.data(), -1, back.data());
-                backend.rope(T, n_head, d, positions, table, -1.0f, dx.data());
+                backend.rope(T, n_head, d, positions, table, -1.0f, dx.data(), dx.data());
                 expect_close(dx, back, row_tolerance, "rope backward " + std::to_string(d));
             }
         }
@@ -344,6 +344,66 @@ TEST(RowOps, Dropout) {
         Guarded kept(T * n, NAN);
         backend.dropout(T, n, 99, 0, x.data(), kept.data());
         EXPECT_TRUE(bit_equal(kept.values(), x.values()));
+    });
+}
+
+/// Every op that takes rounded values computes what it computes in f32 from the same values, rounded once at the end.
+TEST(RowOps, RoundedValues) {
+    on_every_backend([](Backend &backend) {
+        Random random(310);
+        for (int64_t n : {1, 16, 17, 33, 257}) {
+            const Rounded x(random.floats(n, 3).data(), 1, n), u(random.floats(n).data(), 1, n);
+            const std::vector<double> x64 = x.doubles(), u64 = u.doubles();
+            const Guarded x32(std::vector<float>(x64.begin(), x64.end())),
+                u32(std::vector<float>(u64.begin(), u64.end()));
+            const Guarded g(random.floats(n)), dy(random.floats(n));
+            const auto expect_rounded = [&](const Rounded &got, const Guarded &want, const char *what) {
+                const std::vector<double> values = got.doubles();
+                for (int64_t i = 0; i < n; ++i)
+                    ASSERT_EQ(values[size_t(i)], Rounded::value(Rounded::round(want[i])))
+                        << what << " " << n << ", " << i;
+            };
+            Guarded y32(n), rstd(1), dx32(n, 0.5f), dx(n, 0.5f);
+            Rounded y(1, n);
+            backend.rms_norm(1, 1, n, 1e-5f, x32.data(), g.data(), y32.data(), rstd.data());
+            backend.rms_norm(1, 1, n, 1e-5f, x.values.data(), g.data(), y.values.data(), rstd.data());
+            expect_rounded(y, y32, "norm");
+            backend.rms_norm_backward(1, 1, n, rstd.data(), x32.data(), g.data(), dy.data(), dx32.data());
+            backend.rms_norm_backward(1, 1, n, rstd.data(), x.values.data(), g.data(), dy.data(), dx.data());
+            EXPECT_TRUE(bit_equal(dx.values(), dx32.values()));
+            backend.glu(SLM_ACTIVATION_SILU, n, x32.data(), u32.data(), y32.data());
+            backend.glu(SLM_ACTIVATION_SILU, n, x.values.data(), u.values.data(), y.values.data());
+            expect_rounded(y, y32, "glu");
+            Guarded gate(x32.values()), up(u32.values());
+            Rounded short_gate(x), short_up(u);
+            backend.glu_backward(SLM_ACTIVATION_SILU, n, dy.data(), gate.data(), up.data());
+            backend.glu_backward(SLM_ACTIVATION_SILU, n, dy.data(), short_gate.values.data(), short_up.values.data());
+            expect_rounded(short_gate, gate, "dgate");
+            expect_rounded(short_up, up, "dup");
+            backend.copy(n, dy.data(), y.values.data());
+            expect_rounded(y, dy, "copy");
+            Guarded back(n);
+            backend.copy(n, static_cast<const uint16_t *>(x.values.data()), back.data());
+            EXPECT_TRUE(bit_equal(back.values(), x32.values()));
+
+            if (n < 2) continue;
+            for (float cap : {0.0f, 4.0f}) {
+                const int32_t targets[2] = {int32_t(n - 1), 0};
+                const std::vector<float> start = random.floats(2 * n, 9);
+                Guarded full(start), half(start);
+                double loss[2], rounded_loss[2];
+                backend.cross_entropy(2, n, cap, full.data(), targets, true, loss);
+                backend.cross_entropy(2, n, cap, half.data(), targets, true, rounded_loss, slm::Format::BF16);
+                EXPECT_EQ(loss[0], rounded_loss[0]);
+                EXPECT_EQ(loss[1], rounded_loss[1]);
+                const uint16_t *gradient = reinterpret_cast<const uint16_t *>(half.data());
+                for (int64_t r = 0; r < 2; ++r)
+                    for (int64_t i = 0; i < n; ++i)
+                        ASSERT_EQ(gradient[r * 2 * n + i], Rounded::round(full[r * n + i]))
+                            << n << ", row " << r << ", " << i;
+                EXPECT_TRUE(half.intact());
+            }
+        }
     });
 }
 

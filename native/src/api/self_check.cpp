@@ -60,17 +60,23 @@ double check_linear(Runtime &runtime, const QuantType &type, bool backward, slm_
     const int64_t k = backward ? kOutputs : kInputs, n = backward ? kInputs : kOutputs;
     const std::vector<float> x = draw(5, kRows * k);
     std::vector<float> y(static_cast<size_t>(kRows * n));
-    std::vector<char> rounded(static_cast<size_t>(runtime.backend.precision_scratch(compute, kRows, k)));
-    const Precision precision{compute, rounded.data()};
+    std::vector<uint16_t> rounded;
+    const int64_t ld = k + k % 2;
+    if (compute == SLM_COMPUTE_BF16) {
+        rounded.assign(static_cast<size_t>(kRows * ld), 0);
+        for (int64_t r = 0; r < kRows; ++r) runtime.backend.copy(k, x.data() + r * k, rounded.data() + r * ld);
+    }
+    const ConstValues operand = compute == SLM_COMPUTE_BF16 ? ConstValues(rounded.data()) : ConstValues(x.data());
+    const int64_t stride = compute == SLM_COMPUTE_BF16 ? ld : k;
     if (backward) {
-        const LinearGradTerm term{x.data(), k, weight};
-        runtime.backend.linear_backward(kRows, &term, 1, y.data(), n, false, precision);
+        const LinearGradTerm term{operand, stride, weight};
+        runtime.backend.linear_backward(kRows, &term, 1, y.data(), n, false);
     } else {
         LinearOutput out;
         out.y = y.data();
         out.ldy = n;
-        out.terms[0] = {x.data(), k, weight};
-        runtime.backend.linear(kRows, &out, 1, precision);
+        out.terms[0] = {operand, stride, weight};
+        runtime.backend.linear(kRows, &out, 1);
     }
     Worst worst;
     for (int64_t r = 0; r < kRows; ++r)
@@ -93,7 +99,8 @@ double check_attention(Runtime &runtime) {
     const int64_t offsets[] = {0, 70, 131}, T = 131, hd = 24;
     const std::vector<float> q = draw(11, T * 2 * hd), k = draw(12, T * hd), v = draw(13, T * hd);
     std::vector<float> out(static_cast<size_t>(T * 2 * hd)), lse(static_cast<size_t>(T * 2));
-    std::vector<char> scratch(static_cast<size_t>(runtime.backend.attention_scratch(shape, T)) + kAlignment);
+    std::vector<char> scratch(static_cast<size_t>(runtime.backend.attention_scratch(shape, T, Format::F32)) +
+                              kAlignment);
     void *aligned = scratch.data();
     size_t space = scratch.size();
     std::align(kAlignment, scratch.size() - kAlignment, aligned, space);

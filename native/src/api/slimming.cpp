@@ -52,6 +52,10 @@ uint64_t slm_sizeof(slm_struct id) {
             return sizeof(slm_step_result);
         case SLM_STRUCT_SELF_CHECK:
             return sizeof(slm_self_check);
+        case SLM_STRUCT_PROFILE:
+            return sizeof(slm_profile);
+        case SLM_STRUCT_TRACE_EVENT:
+            return sizeof(slm_trace_event);
     }
     return 0;
 }
@@ -276,6 +280,23 @@ slm_status slm_context_step(slm_context *context, const slm_step_params *params,
         require_struct(params, "params");
         require_struct(out, "out");
         context->impl->step(*params, *out);
+    });
+}
+
+slm_status slm_context_get_profile(const slm_context *context, slm_profile *out, char *error, size_t error_capacity) {
+    return guarded(error, error_capacity, [&] {
+        require(context, "context");
+        require_struct(out, "out");
+        context->impl->get_profile(*out);
+    });
+}
+
+slm_status slm_context_trace(slm_context *context, slm_trace_event *events, uint64_t capacity, char *error,
+                             size_t error_capacity) {
+    return guarded(error, error_capacity, [&] {
+        require(context, "context");
+        if (capacity > 0) require(events, "events");
+        context->impl->trace(events, capacity);
     });
 }
 

@@ -26,13 +26,6 @@ static inline vf dot_pairs(vf sum, vi a, vi b) {
 #endif
 }
 
-static inline uint16_t round_bf16(float x) {
-    uint32_t bits;
-    std::memcpy(&bits, &x, sizeof bits);
-    if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);  // NaN stays NaN
-    return static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
-}
-
 // y may lie over x: every value is read before its place is written.
 static void to_bf16(int64_t n, const float *x, uint16_t *out) {
     typedef uint16_t __attribute__((may_alias)) aliased;
@@ -76,19 +69,37 @@ template <int MR, int NV>
 static void gemm_bf16_rows(const GemmTileBf16 &t, int64_t n0, int64_t n_valid) {
     int64_t m = 0;
     for (; m + MR <= t.m; m += MR) gemm_bf16_micro<MR, NV>(t, m, n0, n_valid);
+    if constexpr (MR > 4)
+        for (; m + 4 <= t.m; m += 4) gemm_bf16_micro<4, NV>(t, m, n0, n_valid);
     if constexpr (MR > 2)
         for (; m + 2 <= t.m; m += 2) gemm_bf16_micro<2, NV>(t, m, n0, n_valid);
     for (; m < t.m; ++m) gemm_bf16_micro<1, NV>(t, m, n0, n_valid);
 }
 
 static void gemm_bf16(const GemmTileBf16 &t) {
+    constexpr int64_t w = kLanes;
+    for (int64_t n0 = 0; n0 < t.n;) {
+        const int64_t left = t.n - n0;
+        const auto valid = [left](int64_t width) { return left < width ? left : width; };
 #if defined(__AVX512F__)
-    constexpr int64_t step = 4 * kLanes;
-    for (int64_t n0 = 0; n0 < t.n; n0 += step) gemm_bf16_rows<6, 4>(t, n0, t.n - n0 < step ? t.n - n0 : step);
+        if (left > 3 * w) {
+            gemm_bf16_rows<6, 4>(t, n0, valid(4 * w));
+            n0 += 4 * w;
+        } else if (left > 2 * w) {
+            gemm_bf16_rows<8, 3>(t, n0, valid(3 * w));
+            n0 += 3 * w;
+        } else if (left > w) {
+            gemm_bf16_rows<12, 2>(t, n0, valid(2 * w));
+            n0 += 2 * w;
+        } else {
+            gemm_bf16_rows<14, 1>(t, n0, valid(w));
+            n0 += w;
+        }
 #else
-    constexpr int64_t step = 2 * kLanes;
-    for (int64_t n0 = 0; n0 < t.n; n0 += step) gemm_bf16_rows<4, 2>(t, n0, t.n - n0 < step ? t.n - n0 : step);
+        gemm_bf16_rows<4, 2>(t, n0, valid(2 * w));
+        n0 += 2 * w;
 #endif
+    }
 }
 
 // panel pair k/2, column j0 + j = rows[j][k], rows[j][k+1]; n_columns even
@@ -108,23 +119,61 @@ static void transpose_bf16(const uint16_t *rows, int64_t ld, int n_rows, int64_t
         for (int j = 0; j < n_rows; ++j) std::memcpy(panel + (k / 2 * kPanel + j0 + j) * 2, rows + j * ld + k, 4);
 }
 
-// out[2j] = a[j], out[2j + 1] = b[j]
-static void interleave_bf16(int64_t n, const uint16_t *a, const uint16_t *b, uint16_t *out) {
-    int64_t j = 0;
 #if defined(__AVX512F__)
+// out[2j] = a[j], out[2j + 1] = b[j] for 32 values each
+static inline void interleave_32(__m512i a, __m512i b, uint16_t *out) {
     alignas(64) static constexpr uint16_t low[32] = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
                                                      8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
     const __m512i first = _mm512_load_si512(low), second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
-    for (; j + 32 <= n; j += 32) {
-        const __m512i x = _mm512_loadu_si512(a + j), y = _mm512_loadu_si512(b + j);
-        _mm512_storeu_si512(out + 2 * j, _mm512_permutex2var_epi16(x, first, y));
-        _mm512_storeu_si512(out + 2 * j + 32, _mm512_permutex2var_epi16(x, second, y));
-    }
+    _mm512_storeu_si512(out, _mm512_permutex2var_epi16(a, first, b));
+    _mm512_storeu_si512(out + 32, _mm512_permutex2var_epi16(a, second, b));
+}
+#endif
+
+static void interleave_bf16(int64_t n, const uint16_t *a, const uint16_t *b, uint16_t *out) {
+    int64_t j = 0;
+#if defined(__AVX512F__)
+    for (; j + 32 <= n; j += 32) interleave_32(_mm512_loadu_si512(a + j), _mm512_loadu_si512(b + j), out + 2 * j);
 #endif
     for (; j < n; ++j) {
         out[2 * j] = a[j];
         out[2 * j + 1] = b[j];
     }
+}
+
+// out[j][i] = rows[i][j], a zero after an odd number of rows; pairs of rows become pairs of values, then 32-bit blocks
+// are turned.
+static void turn_bf16(const uint16_t *rows, int64_t ld, int64_t n_rows, int64_t n_columns, uint16_t *out,
+                      int64_t ld_out) {
+#if defined(__AVX512F__)
+    const auto wide = [](const uint16_t *p, __mmask16 columns) {
+        return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(columns, p));
+    };
+    for (int64_t i0 = 0; i0 < n_rows; i0 += 32) {
+        const int64_t count = n_rows - i0 < 32 ? n_rows - i0 : 32;
+        const __mmask16 pairs = static_cast<__mmask16>((1u << ((count + 1) / 2)) - 1);
+        for (int64_t j = 0; j < n_columns; j += 16) {
+            const int64_t width = n_columns - j < 16 ? n_columns - j : 16;
+            const __mmask16 columns = static_cast<__mmask16>((1u << width) - 1);
+            const uint16_t *from = rows + i0 * ld + j;
+            __m512 r[16];
+            for (int i = 0; i < 16; ++i) {
+                __m512i pair = _mm512_setzero_si512();
+                if (2 * i < count) pair = wide(from + 2 * i * ld, columns);
+                if (2 * i + 1 < count)
+                    pair = _mm512_or_si512(pair, _mm512_slli_epi32(wide(from + (2 * i + 1) * ld, columns), 16));
+                r[i] = (__m512)pair;
+            }
+            transpose_16x16(r);
+            for (int i = 0; i < width; ++i) _mm512_mask_storeu_epi32(out + (j + i) * ld_out + i0, pairs, (__m512i)r[i]);
+        }
+    }
+#else
+    for (int64_t i = 0; i < n_rows; ++i)
+        for (int64_t j = 0; j < n_columns; ++j) out[j * ld_out + i] = rows[i * ld + j];
+    if (n_rows % 2 != 0)
+        for (int64_t j = 0; j < n_columns; ++j) out[j * ld_out + n_rows] = 0;
+#endif
 }
 
 }  // namespace

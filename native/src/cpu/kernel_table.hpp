@@ -5,6 +5,7 @@
 #include "cpu/gemm_kernel.hpp"
 #include "cpu/lookup.hpp"
 #include "cpu/row_kernels.hpp"
+#include "cpu/unpack.hpp"
 
 namespace slm {
 namespace {
@@ -15,12 +16,15 @@ static Kernels make_kernels(const char *name, slm_isa isa) {
     k.isa = isa;
     k.gemm = gemm;
     k.find_type = find_type;
-    k.find_decode_bf16 = find_decode_bf16;
+    k.find_pack_rows = find_pack_rows;
+    k.find_pack_columns = find_pack_columns;
     k.transpose = transpose;
     k.gemm_bf16 = gemm_bf16;
     k.to_bf16 = to_bf16;
     k.transpose_bf16 = transpose_bf16;
     k.interleave_bf16 = interleave_bf16;
+    k.turn_bf16 = turn_bf16;
+    k.copy = copy;
     k.rms_norm = rms_norm;
     k.rms_norm_backward = rms_norm_backward;
     k.rms_norm_weight_backward = rms_norm_weight_backward;
@@ -28,11 +32,11 @@ static Kernels make_kernels(const char *name, slm_isa isa) {
     k.glu_backward = glu_backward;
     k.add = add;
     k.scale = scale;
-    k.scale_by = scale_by;
+    k.rope = rope;
     k.sum_squares = sum_squares;
     k.softmax_row = softmax_row;
     k.softmax_row_backward = softmax_row_backward;
-    k.dot = dot;
+    k.dot = dot_values;
     k.cross_entropy = cross_entropy;
     k.softcap = softcap;
     k.adamw = adamw;

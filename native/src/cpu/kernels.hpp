@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "ops/values.hpp"
 #include "quant/quant.hpp"
 #include "slimming.h"
 
@@ -35,8 +36,13 @@ struct GemmTileBf16 {
     bool add;
 };
 
-// src: whole blocks; dst: n values rounded to bf16, the bits of dequantize followed by to_bf16.
-typedef void (*DecodeBf16)(const void *src, uint16_t *dst, int64_t n);
+// 16-bit panels straight from a weight's bytes, where the instruction set has loops for the type. Rows of the weight
+// lie row_bytes apart; the columns used are whole multiples of 32.
+// panel pair (k/2, j) = W[j][k0 + k], W[j][k0 + k + 1]; columns up to the next multiple of 16 rows are zero
+typedef void (*PackRows)(const uint8_t *w, int64_t row_bytes, int64_t n_rows, int64_t k0, int64_t k1, uint16_t *panel);
+// panel pair (k/2, j) = W[k][column + j], W[k + 1][column + j]
+typedef void (*PackColumns)(const uint8_t *w, int64_t row_bytes, int64_t n_rows, int64_t column, int64_t n_columns,
+                            uint16_t *panel);
 
 struct Kernels {
     const char *name;
@@ -45,25 +51,32 @@ struct Kernels {
     const QuantType *(*find_type)(uint32_t ggml_type);  // the same table, its loops compiled for this instruction set
     // panel[k][kPanel] column j0 + j = rows[j][k] for j < n_rows; a transposing copy.
     void (*transpose)(const float *rows, int64_t ld, int n_rows, int64_t n_columns, float *panel, int j0);
-    DecodeBf16 (*find_decode_bf16)(uint32_t ggml_type);  // nullptr: go over f32
+    PackRows (*find_pack_rows)(uint32_t ggml_type);        // nullptr: go over f32
+    PackColumns (*find_pack_columns)(uint32_t ggml_type);  // nullptr: go over f32
     void (*gemm_bf16)(const GemmTileBf16 &tile);
     void (*to_bf16)(int64_t n, const float *x, uint16_t *y);  // round to nearest even
     // panel pair (k/2, j0 + j) = (rows[j][k], rows[j][k+1])
     void (*transpose_bf16)(const uint16_t *rows, int64_t ld, int n_rows, int64_t n_columns, uint16_t *panel, int j0);
     void (*interleave_bf16)(int64_t n, const uint16_t *a, const uint16_t *b, uint16_t *out);
+    // out[j][i] = rows[i][j] for i < n_rows; a zero follows where n_rows is odd
+    void (*turn_bf16)(const uint16_t *rows, int64_t ld, int64_t n_rows, int64_t n_columns, uint16_t *out,
+                      int64_t ld_out);
+    void (*copy)(int64_t n, ConstValues x, Values y);  // y may lie over x when it is no wider
     // y = x / sqrt(mean(x^2) + eps) * g; returns 1/rms.
-    float (*rms_norm)(int64_t n, float eps, const float *x, const float *g, float *y);
+    float (*rms_norm)(int64_t n, float eps, ConstValues x, const float *g, Values y);
     // dx += (g*dy - xhat * mean(g*dy*xhat)) / rms
-    void (*rms_norm_backward)(int64_t n, float rstd, const float *x, const float *g, const float *dy, float *dx);
+    void (*rms_norm_backward)(int64_t n, float rstd, ConstValues x, const float *g, const float *dy, float *dx);
     // dg += dy * x / rms
-    void (*rms_norm_weight_backward)(int64_t n, float rstd, const float *x, const float *dy, float *dg);
+    void (*rms_norm_weight_backward)(int64_t n, float rstd, ConstValues x, const float *dy, float *dg);
     // y = act(gate) * up
-    void (*glu)(slm_activation activation, int64_t n, const float *gate, const float *up, float *y);
+    void (*glu)(slm_activation activation, int64_t n, ConstValues gate, ConstValues up, Values y);
     // dgate, dup overwrite gate, up
-    void (*glu_backward)(slm_activation activation, int64_t n, const float *dy, float *gate, float *up);
-    void (*add)(int64_t n, const float *x, float *y);                // y += x
-    void (*scale)(int64_t n, float s, float *x);                     // x *= s
-    void (*scale_by)(int64_t n, float s, const float *x, float *y);  // y = s*x
+    void (*glu_backward)(slm_activation activation, int64_t n, ConstValues dy, Values gate, Values up);
+    void (*add)(int64_t n, ConstValues x, float *y);  // y += x
+    void (*scale)(int64_t n, float s, Values x);      // x *= s
+    // One head: y = x rotated; the first 2*half values turn, the other head_dim - 2*half are copied.
+    void (*rope)(bool pairs, int64_t half, int64_t head_dim, const float *cos, const float *sin, float sign,
+                 const float *x, Values y);
     double (*sum_squares)(int64_t n, const float *x);
     // s = scale * s, capped when cap > 0; entries outside [begin, end) become 0; returns log-sum-exp over [begin, end)
     // and leaves exp(s - lse) in s[0, n).
@@ -71,15 +84,15 @@ struct Kernels {
     // s becomes the probabilities from the saved lse, dp becomes d loss / d (raw score).
     void (*softmax_row_backward)(int64_t n, int64_t begin, int64_t end, float scale, float cap, float lse, float delta,
                                  float *s, float *dp);
-    float (*dot)(int64_t n, const float *x, const float *y);
-    // Returns the loss -log softmax(x)[target]; gradient != nullptr receives softmax - onehot (may be x itself).
-    double (*cross_entropy)(int64_t n, float cap, const float *x, int64_t target, float *gradient);
+    float (*dot)(int64_t n, ConstValues x, ConstValues y);  // of one format
+    // Returns the loss -log softmax(x)[target]; gradient.data != nullptr receives softmax - onehot (may lie over x).
+    double (*cross_entropy)(int64_t n, float cap, float *x, int64_t target, Values gradient);
     void (*softcap)(int64_t n, float cap, float *x);  // x = cap * tanh(x / cap)
     // AdamW on n values; gradient is multiplied by gradient_scale first.
     void (*adamw)(int64_t n, float gradient_scale, float decay, float step_size, float beta1, float beta2,
                   float inv_sqrt_correction2, float epsilon, const float *gradient, float *m, float *v, float *p);
     // y = keep(key, first + i) ? x * scale : 0
-    void (*dropout)(int64_t n, uint64_t key, uint64_t first, float p, const float *x, float *y);
+    void (*dropout)(int64_t n, uint64_t key, uint64_t first, float p, ConstValues x, Values y);
 };
 
 const Kernels &kernels_scalar();

@@ -46,31 +46,6 @@ static void lookup_q4(const void *src, float *dst, int64_t n) {
     }
 }
 
-#if defined(__AVX512BF16__)
-
-template <BlockCodes codes, int block_bytes>
-static void lookup_q4_bf16(const void *src, uint16_t *dst, int64_t n) {
-    const uint8_t *block = static_cast<const uint8_t *>(src);
-    for (int64_t i = 0; i < n; i += 32, block += block_bytes, dst += 32) {
-        const __m512i table = _mm512_castsi256_si512((__m256i)_mm512_cvtneps_pbh(codes(block)));
-        const __m512i index = _mm512_cvtepu8_epi16(nibbles(block + block_bytes - 16));
-        _mm512_storeu_si512(dst, _mm512_permutexvar_epi16(index, table));
-    }
-}
-
-static void q8_0_bf16(const void *src, uint16_t *dst, int64_t n) {
-    const uint8_t *block = static_cast<const uint8_t *>(src);
-    for (int64_t i = 0; i < n; i += 32, block += 34, dst += 32) {
-        const __m512 d = broadcast_f16(block);
-        const __m256i q = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(block + 2));
-        const __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(q)));
-        const __m512 high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_extracti128_si256(q, 1)));
-        const __m512bh both = _mm512_cvtne2ps_pbh(_mm512_mul_ps(high, d), _mm512_mul_ps(low, d));
-        std::memcpy(dst, &both, sizeof both);
-    }
-}
-
-#endif
 #endif
 
 // The type table with the loops above in the place of the plain ones.
@@ -83,17 +58,6 @@ static const QuantType *find_type(uint32_t id) {
 #endif
     for (const QuantType &type : quant_types)
         if (type.id == id) return &type;
-    return nullptr;
-}
-
-// Straight to bf16, where that saves the way over f32; nullptr elsewhere.
-static DecodeBf16 find_decode_bf16(uint32_t id) {
-#if defined(__AVX512BF16__)
-    if (id == 2) return lookup_q4_bf16<codes_q4_0, 18>;
-    if (id == 3) return lookup_q4_bf16<codes_q4_1, 20>;
-    if (id == 8) return q8_0_bf16;
-#endif
-    (void)id;
     return nullptr;
 }
 

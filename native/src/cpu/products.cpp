@@ -25,21 +25,6 @@ void split_panels(ThreadPool &pool, int64_t panels, int64_t rows, int64_t row_ti
 
 }  // namespace
 
-int64_t CpuBackend::precision_scratch(slm_compute compute, int64_t T, int64_t columns) const {
-    return compute == SLM_COMPUTE_F32 ? 0 : T * (columns + 8) * 2;  // rows of odd length are padded
-}
-
-CpuBackend::Operand CpuBackend::round(int64_t T, int64_t columns, const float *x, int64_t ldx, uint16_t *out,
-                                      int64_t ld_out) const {
-    pool_.split(T, [&](int64_t begin, int64_t end, int) {
-        for (int64_t t = begin; t < end; ++t) {
-            kernels_.to_bf16(columns, x + t * ldx, out + t * ld_out);
-            if (columns % 2 != 0) out[t * ld_out + columns] = 0;
-        }
-    });
-    return {nullptr, out, ld_out};
-}
-
 // panel[k - k0][j] = W[row + j][k]
 void CpuBackend::pack_outputs(const Weight &w, int64_t row, int64_t n_rows, int64_t k0, int64_t k1, int thread) const {
     const QuantType &type = type_of(w);
@@ -80,98 +65,172 @@ void CpuBackend::pack_inputs(const Weight &w, int64_t column, int64_t n_columns,
 
 void CpuBackend::multiply_panel(const Operand &a, int64_t m0, int64_t m1, int64_t n, int64_t k0, int64_t k1,
                                 int64_t panel_at, float *c, int64_t ldc, bool add, int thread) const {
-    if (a.f32 != nullptr)
-        kernels_.gemm(
-            {m1 - m0, n, k1 - k0, a.f32 + m0 * a.ld + k0, a.ld, 1, panel(thread) + panel_at, kPanel, c, ldc, add});
-    else
+    if (a.x.rounded())
         kernels_.gemm_bf16(
-            {m1 - m0, n, k1 - k0, a.bf16 + m0 * a.ld + k0, a.ld, panel_bf16(thread) + panel_at, c, ldc, add});
+            {m1 - m0, n, k1 - k0, a.x.bf16() + m0 * a.ld + k0, a.ld, panel_bf16(thread) + panel_at, c, ldc, add});
+    else
+        kernels_.gemm(
+            {m1 - m0, n, k1 - k0, a.x.f32() + m0 * a.ld + k0, a.ld, 1, panel(thread) + panel_at, kPanel, c, ldc, add});
 }
 
-void CpuBackend::linear_panel(const LinearOutput &out, const Operand *operands, int64_t row, int64_t m0, int64_t m1,
-                              int thread) const {
-    const int64_t n = std::min<int64_t>(kPanel, out.terms[0].w.rows - row);
+// The sums of a rounded output stand in the thread's tile until they are complete.
+void CpuBackend::store_rounded(const float *tile, int64_t ld, int64_t m, int64_t n, int64_t width, int64_t column,
+                               uint16_t *y, int64_t ldy) const {
+    for (int64_t i = 0; i < m; ++i, tile += ld, y += ldy) {
+        kernels_.to_bf16(n, tile, y + column);
+        if (column + n == width && ldy > width) y[width] = 0;
+    }
+}
+
+void CpuBackend::linear_panel(const LinearOutput &out, int64_t row, int64_t m0, int64_t m1, int thread) const {
+    const int64_t width = out.terms[0].w.rows, n = std::min<int64_t>(kPanel, width - row);
+    const bool rounded = out.y.rounded();
+    float *c = rounded ? tile(thread) : out.y.f32() + m0 * out.ldy + row;
+    const int64_t ldc = rounded ? kPanel : out.ldy;
     bool add = out.add;
     for (int i = 0; i < out.n_terms; ++i) {
         const Weight &w = out.terms[i].w;
-        const bool rounded = operands[i].f32 == nullptr;
-        const int64_t depth = rounded ? 2 * kDepth : kDepth;
+        const Operand x{out.terms[i].x, out.terms[i].ldx};
+        const int64_t depth = x.x.rounded() ? 2 * kDepth : kDepth;
         for (int64_t k0 = 0; k0 < w.columns; k0 += depth) {
             const int64_t k1 = std::min(w.columns, k0 + depth);
-            if (rounded)
+            if (x.x.rounded())
                 pack_outputs_bf16(w, row, n, k0, k1, thread);
             else
                 pack_outputs(w, row, n, k0, k1, thread);
-            multiply_panel(operands[i], m0, m1, n, k0, k1, 0, out.y + m0 * out.ldy + row, out.ldy, add, thread);
+            multiply_panel(x, m0, m1, n, k0, k1, 0, c, ldc, add, thread);
             add = true;
         }
     }
     if (out.bias != nullptr)
-        for (int64_t m = m0; m < m1; ++m) kernels_.add(n, out.bias + row, out.y + m * out.ldy + row);
+        for (int64_t m = 0; m < m1 - m0; ++m) kernels_.add(n, out.bias + row, c + m * ldc);
+    if (rounded) store_rounded(c, kPanel, m1 - m0, n, width, row, out.y.bf16() + m0 * out.ldy, out.ldy);
 }
 
-void CpuBackend::linear(int64_t T, const LinearOutput *outputs, int n_outputs, const Precision &precision) {
-    const LinearTerm &shared = outputs[0].terms[0];
-    Operand input{shared.x, nullptr, shared.ldx};
-    if (precision.compute != SLM_COMPUTE_F32) {
-        const int64_t ld = ceil_div(shared.w.columns, 2) * 2;
-        input = round(T, shared.w.columns, shared.x, shared.ldx, static_cast<uint16_t *>(precision.scratch), ld);
-    }
+void CpuBackend::linear(int64_t T, const LinearOutput *outputs, int n_outputs) {
     int64_t panels = 0;
-    for (int i = 0; i < n_outputs; ++i) panels += ceil_div(outputs[i].terms[0].w.rows, kPanel);
+    for (int i = 0; i < n_outputs; ++i) {
+        panels += ceil_div(outputs[i].terms[0].w.rows, kPanel);
+        moved(T * outputs[i].terms[0].w.rows * bytes_of(outputs[i].y.format));
+        for (int t = 0; t < outputs[i].n_terms; ++t) {
+            const LinearTerm &term = outputs[i].terms[t];
+            moved(row_bytes(term.w) * term.w.rows + T * term.w.columns * bytes_of(term.x.format));
+        }
+    }
     split_panels(pool_, panels, T, kRowTile, [&](int64_t panel, int64_t m0, int64_t m1, int thread) {
         const LinearOutput *out = outputs;
         for (int64_t own; panel >= (own = ceil_div(out->terms[0].w.rows, kPanel)); ++out) panel -= own;
-        const Operand operands[2] = {input, {out->terms[1].x, nullptr, out->terms[1].ldx}};
-        linear_panel(*out, operands, panel * kPanel, m0, m1, thread);
+        const int64_t rows = out->y.rounded() ? kTileRows : m1 - m0;
+        for (int64_t m = m0; m < m1; m += rows) linear_panel(*out, panel * kPanel, m, std::min(m1, m + rows), thread);
     });
 }
 
 // forward: y[t, k] = sum_j x[t, j] W[k, j]
-void CpuBackend::linear_backward_group(const LinearGradTerm *terms, const Operand *operands, int n_terms,
-                                       int64_t column, int64_t width, int64_t group, int64_t m0, int64_t m1, float *dx,
-                                       int64_t lddx, bool add, int thread) const {
+void CpuBackend::linear_backward_group(const LinearGradTerm *terms, int n_terms, int64_t column, int64_t width,
+                                       int64_t group, int64_t m0, int64_t m1, Values dx, int64_t lddx, bool add,
+                                       int thread) const {
+    const bool rounded = dx.rounded();
+    float *c = rounded ? tile(thread) : dx.f32() + m0 * lddx + column;
+    const int64_t ldc = rounded ? group : lddx;
     for (int i = 0; i < n_terms; ++i) {
         const Weight &w = terms[i].w;
-        const bool rounded = operands[i].f32 == nullptr;
-        const int64_t depth = (rounded ? 2 * kDepth : kDepth) * kPanel / group;
+        const Operand dy{terms[i].dy, terms[i].lddy};
+        const int64_t depth = (dy.x.rounded() ? 2 * kDepth : kDepth) * kPanel / group;
         for (int64_t k0 = 0; k0 < w.rows; k0 += depth) {
             const int64_t k1 = std::min(w.rows, k0 + depth);
-            if (rounded)
+            if (dy.x.rounded())
                 pack_inputs_bf16(w, column, width, k0, k1, depth, thread);
             else
                 pack_inputs(w, column, width, k0, k1, depth, thread);
             for (int64_t j = 0; j < width; j += kPanel)
-                multiply_panel(operands[i], m0, m1, std::min<int64_t>(kPanel, width - j), k0, k1,
-                               j / kPanel * depth * kPanel, dx + m0 * lddx + column + j, lddx, add, thread);
+                multiply_panel(dy, m0, m1, std::min<int64_t>(kPanel, width - j), k0, k1, j / kPanel * depth * kPanel,
+                               c + j, ldc, add, thread);
             add = true;
         }
     }
+    if (rounded) store_rounded(c, group, m1 - m0, width, terms[0].w.columns, column, dx.bf16() + m0 * lddx, lddx);
 }
 
-void CpuBackend::linear_backward(int64_t T, const LinearGradTerm *terms, int n_terms, float *dx, int64_t lddx, bool add,
-                                 const Precision &precision) {
-    constexpr int max_terms = 8;
-    if (n_terms > max_terms) fail(SLM_STATUS_INTERNAL, "%d terms of one gradient, at most %d", n_terms, max_terms);
+// Columns of a weight that are unpacked together in its backward.
+int64_t CpuBackend::column_group(const LinearGradTerm &term) const {
+    const bool any = term.dy.rounded() && kernels_.find_pack_columns(term.w.type->id) != nullptr;
+    return any ? kPanel : std::max<int64_t>(kPanel, term.w.type->block_values);
+}
+
+void CpuBackend::linear_backward(int64_t T, const LinearGradTerm *terms, int n_terms, Values dx, int64_t lddx,
+                                 bool add) {
     const int64_t columns = terms[0].w.columns;
-    Operand operands[max_terms];
-    uint16_t *scratch = static_cast<uint16_t *>(precision.scratch);
     int64_t group = kPanel;
+    moved(T * columns * bytes_of(dx.format));
     for (int i = 0; i < n_terms; ++i) {
-        const LinearGradTerm &term = terms[i];
-        group = std::max<int64_t>(group, term.w.type->block_values);
-        operands[i] = {term.dy, nullptr, term.lddy};
-        if (precision.compute == SLM_COMPUTE_F32 || term.exact) continue;
-        // Rounded in place, a row keeps its stride in bytes; else rows are packed.
-        const bool in_place = precision.scratch == static_cast<const void *>(term.dy);
-        const int64_t ld = in_place ? 2 * term.lddy : ceil_div(term.w.rows, 2) * 2;
-        operands[i] = round(T, term.w.rows, term.dy, term.lddy, scratch, ld);
-        scratch += T * ld;
+        group = std::max(group, column_group(terms[i]));
+        moved(row_bytes(terms[i].w) * terms[i].w.rows + T * terms[i].w.rows * bytes_of(terms[i].dy.format));
     }
     split_panels(pool_, ceil_div(columns, group), T, kRowTile, [&](int64_t index, int64_t m0, int64_t m1, int thread) {
-        const int64_t column = index * group;
-        linear_backward_group(terms, operands, n_terms, column, std::min(group, columns - column), group, m0, m1, dx,
-                              lddx, add, thread);
+        const int64_t column = index * group, rows = dx.rounded() ? kTileRows * kPanel / group : m1 - m0;
+        for (int64_t m = m0; m < m1; m += rows)
+            linear_backward_group(terms, n_terms, column, std::min(group, columns - column), group, m,
+                                  std::min(m1, m + rows), dx, lddx, add, thread);
+    });
+}
+
+int64_t CpuBackend::outer_items(const OuterJob &job) {
+    return ceil_div(job.n, kPanel) * ceil_div(job.m, kOuterSlice);
+}
+
+// One panel of columns of b against columns m0..m1 of a, so many at a time as fit the thread's memory.
+void CpuBackend::outer_panel(const Sequences &seqs, const OuterJob &job, int64_t column, int64_t m0, int64_t m1,
+                             int thread) const {
+    const int64_t n = std::min<int64_t>(kPanel, job.n - column);
+    for (int64_t m = m0; m < m1; m += kOuterRows) {
+        const int64_t rows = std::min(kOuterRows, m1 - m);
+        for (int64_t s = 0; s < seqs.count; ++s)
+            for (int64_t k0 = seqs.offsets[s]; k0 < seqs.offsets[s + 1]; k0 += kDepth) {
+                const int64_t k1 = std::min(seqs.offsets[s + 1], k0 + kDepth);
+                float *c = job.transposed ? tile(thread) : job.c + m * job.ldc + column;
+                const int64_t ldc = job.transposed ? kPanel : job.ldc;
+                if (job.b.rounded())
+                    outer_block_bf16(job, m, rows, column, n, k0, k1, c, ldc, thread);
+                else
+                    outer_block(job, m, rows, column, n, k0, k1, c, ldc, thread);
+                if (!job.transposed) continue;
+                for (int64_t i = 0; i < rows; i += 16)
+                    kernels_.transpose(c + i * kPanel, kPanel, static_cast<int>(std::min<int64_t>(16, rows - i)), n,
+                                       panel(thread), static_cast<int>(i));
+                for (int64_t j = 0; j < n; ++j)
+                    kernels_.add(rows, panel(thread) + j * kPanel, job.c + (column + j) * job.ldc + m);
+            }
+    }
+}
+
+// c (+= | = when transposed) a[k0..k1, m..]^T b[k0..k1, column..]
+void CpuBackend::outer_block(const OuterJob &job, int64_t m, int64_t rows, int64_t column, int64_t n, int64_t k0,
+                             int64_t k1, float *c, int64_t ldc, int thread) const {
+    const float *b = job.b.f32() + k0 * job.ldb + column;
+    int64_t ldb = job.ldb;
+    if (n % 16 != 0) {
+        for (int64_t k = 0; k < k1 - k0; ++k) {
+            float *to = panel(thread) + k * kPanel;
+            std::memcpy(to, b + k * ldb, static_cast<size_t>(n) * sizeof(float));
+            std::memset(to + n, 0, static_cast<size_t>(16 - n % 16) * sizeof(float));
+        }
+        b = panel(thread);
+        ldb = kPanel;
+    }
+    kernels_.gemm({rows, n, k1 - k0, job.a.f32() + k0 * job.lda + m, 1, job.lda, b, ldb, c, ldc, !job.transposed});
+}
+
+void CpuBackend::outer(const Sequences &seqs, const OuterJob *jobs, int n_jobs) {
+    int64_t panels = 0;
+    for (int i = 0; i < n_jobs; ++i) {
+        panels += outer_items(jobs[i]);
+        moved(seqs.tokens() * (jobs[i].m + jobs[i].n) * bytes_of(jobs[i].a.format) + jobs[i].m * jobs[i].n * 8);
+    }
+    pool_.each(panels, [&](int64_t item, int thread) {
+        const OuterJob *job = jobs;
+        for (int64_t own; item >= (own = outer_items(*job)); ++job) item -= own;
+        const int64_t slices = ceil_div(job->m, kOuterSlice), m = item % slices * kOuterSlice;
+        outer_panel(seqs, *job, item / slices * kPanel, m, std::min(job->m, m + kOuterSlice), thread);
     });
 }
 

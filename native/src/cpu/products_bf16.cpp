@@ -10,23 +10,19 @@ namespace slm {
 void CpuBackend::decode_bf16(const Weight &w, int64_t row_index, int64_t column, int64_t n, uint16_t *out,
                              int thread) const {
     const QuantType &type = type_of(w);
-    const char *from = row_pointer(w, type, row_index, column);
-    if (type.id == 30) {
-        std::memcpy(out, from, static_cast<size_t>(n) * 2);
-        return;
-    }
-    if (const DecodeBf16 decode = kernels_.find_decode_bf16(type.id)) {
-        decode(from, out, n);
-        return;
-    }
     float *part = row(thread);
-    type.dequantize(from, part, n);
+    type.dequantize(row_pointer(w, type, row_index, column), part, n);
     kernels_.to_bf16(n, part, out);
 }
 
 // panel pair [(k - k0)/2][j] = W[row + j][k], W[row + j][k + 1]
 void CpuBackend::pack_outputs_bf16(const Weight &w, int64_t row_index, int64_t n_rows, int64_t k0, int64_t k1,
                                    int thread) const {
+    if (const PackRows pack = w.columns % 32 == 0 ? kernels_.find_pack_rows(w.type->id) : nullptr) {
+        const char *first = row_pointer(w, type_of(w), row_index, 0);
+        pack(reinterpret_cast<const uint8_t *>(first), row_bytes(w), n_rows, k0, k1, panel_bf16(thread));
+        return;
+    }
     uint16_t *out = panel_bf16(thread), *rows = row_block_bf16(thread);
     const int64_t n = k1 - k0, even = ceil_div(n, 2) * 2, ld = 2 * kDepth;
     for (int64_t j0 = 0; j0 < n_rows; j0 += 16) {
@@ -46,6 +42,13 @@ void CpuBackend::pack_outputs_bf16(const Weight &w, int64_t row_index, int64_t n
 // panel p, pair [(k - k0)/2][j] = W[k][column + p*kPanel + j], W[k + 1][same]
 void CpuBackend::pack_inputs_bf16(const Weight &w, int64_t column, int64_t n_columns, int64_t k0, int64_t k1,
                                   int64_t depth, int thread) const {
+    if (const PackColumns pack = w.columns % 32 == 0 ? kernels_.find_pack_columns(w.type->id) : nullptr) {
+        const char *from = row_pointer(w, type_of(w), k0, 0);
+        for (int64_t j = 0; j < n_columns; j += kPanel)
+            pack(reinterpret_cast<const uint8_t *>(from), row_bytes(w), k1 - k0, column + j,
+                 std::min<int64_t>(kPanel, n_columns - j), panel_bf16(thread) + j * depth);
+        return;
+    }
     uint16_t *out = panel_bf16(thread), *first = row_block_bf16(thread), *second = first + 2 * kDepth;
     const int64_t padded = ceil_div(n_columns, 16) * 16;
     std::memset(first + n_columns, 0, static_cast<size_t>(padded - n_columns) * 2);
@@ -60,6 +63,21 @@ void CpuBackend::pack_inputs_bf16(const Weight &w, int64_t column, int64_t n_col
             kernels_.interleave_bf16(std::min<int64_t>(kPanel, padded - j), first + j, second + j,
                                      out + j / kPanel * depth * kPanel + (k - k0) * kPanel);
     }
+}
+
+// Both operands come as rows of tokens: a is turned, rows of b are interleaved.
+void CpuBackend::outer_block_bf16(const OuterJob &job, int64_t m, int64_t rows, int64_t column, int64_t n, int64_t k0,
+                                  int64_t k1, float *c, int64_t ldc, int thread) const {
+    const int64_t depth = k1 - k0, even = ceil_div(depth, 2) * 2, padded = ceil_div(n, 16) * 16;
+    uint16_t *a = row_block_bf16(thread), *out = panel_bf16(thread);
+    kernels_.turn_bf16(job.a.bf16() + k0 * job.lda + m, job.lda, depth, rows, a, even);
+    const uint16_t *b = job.b.bf16() + k0 * job.ldb + column;
+    uint16_t zeros[kPanel] = {};
+    for (int64_t k = 0; k < depth; k += 2, b += 2 * job.ldb, out += 2 * kPanel) {
+        kernels_.interleave_bf16(n, b, k + 1 < depth ? b + job.ldb : zeros, out);
+        std::memset(out + 2 * n, 0, static_cast<size_t>(padded - n) * 4);
+    }
+    kernels_.gemm_bf16({rows, n, even, a, even, panel_bf16(thread), c, ldc, !job.transposed});
 }
 
 }  // namespace slm

@@ -18,52 +18,95 @@ static inline void for_vectors(int64_t n, const Body &body) {
     if (i < n) body(i, n - i);
 }
 
-static inline vf take(const float *p, int64_t count) {
+template <typename T>
+static inline vf take(const T *p, int64_t count) {
     return count == kLanes ? load(p) : load_part(p, count);
 }
-static inline void put(float *p, int64_t count, vf v) {
+template <typename T>
+static inline void put(T *p, int64_t count, vf v) {
     if (count == kLanes)
         store(p, v);
     else
         store_part(p, count, v);
 }
 
-static float dot(int64_t n, const float *x, const float *y) {
+// Calls body with the pointer of the values' own type: one loop, compiled for each format.
+template <typename Body>
+static inline auto typed(ConstValues x, const Body &body) {
+    return x.rounded() ? body(x.bf16()) : body(x.f32());
+}
+template <typename Body>
+static inline auto typed(Values x, const Body &body) {
+    return x.rounded() ? body(x.bf16()) : body(x.f32());
+}
+
+static void copy(int64_t n, ConstValues x, Values y) {
+    if (x.format == y.format) {
+        std::memmove(y.data, x.data, static_cast<size_t>(n * bytes_of(x.format)));
+        return;
+    }
+    typed(x, [&](const auto *from) {
+        typed(y, [&](auto *to) {
+            for_vectors(n, [&](int64_t i, int64_t count) { put(to + i, count, take(from + i, count)); });
+        });
+    });
+}
+
+template <typename T>
+static inline float dot(int64_t n, const T *x, const T *y) {
     vf sum{};
     for_vectors(n, [&](int64_t i, int64_t count) { sum = fma(take(x + i, count), take(y + i, count), sum); });
     return sum_lanes(sum);
 }
 
-static double sum_squares(int64_t n, const float *x) {
+static float dot_values(int64_t n, ConstValues x, ConstValues y) {
+    return x.rounded() ? dot(n, x.bf16(), y.bf16()) : dot(n, x.f32(), y.f32());
+}
+
+template <typename T>
+static inline double sum_squares_of(int64_t n, const T *x) {
     constexpr int64_t block = 1024;  // f32 partial sums stay short
     double total = 0;
     for (int64_t i = 0; i < n; i += block) total += dot(n - i < block ? n - i : block, x + i, x + i);
     return total;
 }
 
-static float rms_norm(int64_t n, float eps, const float *x, const float *g, float *y) {
-    const float rstd = static_cast<float>(1.0 / std::sqrt(sum_squares(n, x) / static_cast<double>(n) + eps));
-    for_vectors(n,
-                [&](int64_t i, int64_t count) { put(y + i, count, take(x + i, count) * rstd * take(g + i, count)); });
-    return rstd;
+static double sum_squares(int64_t n, const float *x) {
+    return sum_squares_of(n, x);
+}
+
+static float rms_norm(int64_t n, float eps, ConstValues x, const float *g, Values y) {
+    return typed(x, [&](const auto *from) {
+        const float rstd = static_cast<float>(1.0 / std::sqrt(sum_squares_of(n, from) / static_cast<double>(n) + eps));
+        typed(y, [&](auto *to) {
+            for_vectors(n, [&](int64_t i, int64_t count) {
+                put(to + i, count, take(from + i, count) * rstd * take(g + i, count));
+            });
+        });
+        return rstd;
+    });
 }
 
 // forward: y = g * xhat, xhat = x / rms
-static void rms_norm_backward(int64_t n, float rstd, const float *x, const float *g, const float *dy, float *dx) {
-    vf sum{};
-    for_vectors(n, [&](int64_t i, int64_t count) {
-        sum = fma(take(g + i, count) * take(dy + i, count), take(x + i, count) * rstd, sum);
-    });
-    const float mean = sum_lanes(sum) / static_cast<float>(n);
-    for_vectors(n, [&](int64_t i, int64_t count) {
-        const vf term = take(g + i, count) * take(dy + i, count) - take(x + i, count) * rstd * mean;
-        put(dx + i, count, fma(term, set1(rstd), take(dx + i, count)));
+static void rms_norm_backward(int64_t n, float rstd, ConstValues values, const float *g, const float *dy, float *dx) {
+    typed(values, [&](const auto *x) {
+        vf sum{};
+        for_vectors(n, [&](int64_t i, int64_t count) {
+            sum = fma(take(g + i, count) * take(dy + i, count), take(x + i, count) * rstd, sum);
+        });
+        const float mean = sum_lanes(sum) / static_cast<float>(n);
+        for_vectors(n, [&](int64_t i, int64_t count) {
+            const vf term = take(g + i, count) * take(dy + i, count) - take(x + i, count) * rstd * mean;
+            put(dx + i, count, fma(term, set1(rstd), take(dx + i, count)));
+        });
     });
 }
 
-static void rms_norm_weight_backward(int64_t n, float rstd, const float *x, const float *dy, float *dg) {
-    for_vectors(n, [&](int64_t i, int64_t count) {
-        put(dg + i, count, fma(take(dy + i, count), take(x + i, count) * rstd, take(dg + i, count)));
+static void rms_norm_weight_backward(int64_t n, float rstd, ConstValues values, const float *dy, float *dg) {
+    typed(values, [&](const auto *x) {
+        for_vectors(n, [&](int64_t i, int64_t count) {
+            put(dg + i, count, fma(take(dy + i, count), take(x + i, count) * rstd, take(dg + i, count)));
+        });
     });
 }
 
@@ -75,38 +118,86 @@ static inline vf gelu_gate(vf x) {
     return sigmoid(2.0f * x * kGeluA * (1.0f + kGeluB * x * x));
 }
 
-static void glu(slm_activation activation, int64_t n, const float *gate, const float *up, float *y) {
-    for_vectors(n, [&](int64_t i, int64_t count) {
-        const vf g = take(gate + i, count), u = take(up + i, count);
-        const vf act = g * (activation == SLM_ACTIVATION_SILU ? sigmoid(g) : gelu_gate(g));
-        put(y + i, count, act * u);
+static void glu(slm_activation activation, int64_t n, ConstValues gates, ConstValues ups, Values out) {
+    typed(gates, [&](const auto *gate) {
+        const auto *up = static_cast<decltype(gate)>(ups.data);
+        typed(out, [&](auto *y) {
+            for_vectors(n, [&](int64_t i, int64_t count) {
+                const vf g = take(gate + i, count), u = take(up + i, count);
+                const vf act = g * (activation == SLM_ACTIVATION_SILU ? sigmoid(g) : gelu_gate(g));
+                put(y + i, count, act * u);
+            });
+        });
     });
 }
 
 // forward: y = act(gate) * up
-static void glu_backward(slm_activation activation, int64_t n, const float *dy, float *gate, float *up) {
-    for_vectors(n, [&](int64_t i, int64_t count) {
-        const vf g = take(gate + i, count), u = take(up + i, count), d = take(dy + i, count);
-        // d (g s(z)) / dg = s + g s (1 - s) dz/dg, z = g or twice the inner polynomial of the tanh form
-        const bool silu = activation == SLM_ACTIVATION_SILU;
-        const vf s = silu ? sigmoid(g) : gelu_gate(g);
-        const vf inner = silu ? set1(1.0f) : 2.0f * kGeluA * (1.0f + 3.0f * kGeluB * g * g);
-        const vf act = g * s, slope = s + act * (1.0f - s) * inner;
-        put(gate + i, count, d * u * slope);
-        put(up + i, count, d * act);
+static void glu_backward(slm_activation activation, int64_t n, ConstValues dys, Values gates, Values ups) {
+    typed(gates, [&](auto *gate) {
+        auto *up = static_cast<decltype(gate)>(ups.data);
+        typed(dys, [&](const auto *dy) {
+            for_vectors(n, [&](int64_t i, int64_t count) {
+                const vf g = take(gate + i, count), u = take(up + i, count), d = take(dy + i, count);
+                // d (g s(z)) / dg = s + g s (1 - s) dz/dg, z = g or twice the inner polynomial of the tanh form
+                const bool silu = activation == SLM_ACTIVATION_SILU;
+                const vf s = silu ? sigmoid(g) : gelu_gate(g);
+                const vf inner = silu ? set1(1.0f) : 2.0f * kGeluA * (1.0f + 3.0f * kGeluB * g * g);
+                const vf act = g * s, slope = s + act * (1.0f - s) * inner;
+                put(gate + i, count, d * u * slope);
+                put(up + i, count, d * act);
+            });
+        });
     });
 }
 
-static void add(int64_t n, const float *x, float *y) {
-    for_vectors(n, [&](int64_t i, int64_t count) { put(y + i, count, take(y + i, count) + take(x + i, count)); });
+static void add(int64_t n, ConstValues x, float *y) {
+    typed(x, [&](const auto *from) {
+        for_vectors(n,
+                    [&](int64_t i, int64_t count) { put(y + i, count, take(y + i, count) + take(from + i, count)); });
+    });
 }
 
-static void scale_by(int64_t n, float s, const float *x, float *y) {
-    for_vectors(n, [&](int64_t i, int64_t count) { put(y + i, count, take(x + i, count) * s); });
+static void scale(int64_t n, float s, Values values) {
+    typed(values, [&](auto *x) {
+        for_vectors(n, [&](int64_t i, int64_t count) { put(x + i, count, take(x + i, count) * s); });
+    });
 }
 
-static void scale(int64_t n, float s, float *x) {
-    scale_by(n, s, x, x);
+template <typename T>
+static void rope_pairs(int64_t half, const float *cos, const float *sin, float sign, const float *x, T *y) {
+    vf signs;
+    for (int i = 0; i < kLanes; ++i) signs[i] = i % 2 == 0 ? -sign : sign;
+    int64_t i = 0;
+    for (; i + kLanes <= 2 * half; i += kLanes) {
+        const vf v = load(x + i);
+        store(y + i, v * load_twice(cos + i / 2) + swap_pairs(v) * (signs * load_twice(sin + i / 2)));
+    }
+    for (; i < 2 * half; i += 2) {
+        const vf v = load_part(x + i, 2), c = set1(cos[i / 2]), s = signs * set1(sin[i / 2]);
+        store_part(y + i, 2, v * c + swap_pairs(v) * s);
+    }
+}
+
+template <typename T>
+static void rope_halves(int64_t half, const float *cos, const float *sin, float sign, const float *x, T *y) {
+    for_vectors(half, [&](int64_t i, int64_t count) {
+        const vf a = take(x + i, count), b = take(x + half + i, count);
+        const vf c = take(cos + i, count), s = sign * take(sin + i, count);
+        put(y + i, count, a * c - b * s);
+        put(y + half + i, count, a * s + b * c);
+    });
+}
+
+static void rope(bool pairs, int64_t half, int64_t head_dim, const float *cos, const float *sin, float sign,
+                 const float *x, Values out) {
+    typed(out, [&](auto *y) {
+        if (pairs)
+            rope_pairs(half, cos, sin, sign, x, y);
+        else
+            rope_halves(half, cos, sin, sign, x, y);
+        for_vectors(head_dim - 2 * half,
+                    [&](int64_t i, int64_t count) { put(y + 2 * half + i, count, take(x + 2 * half + i, count)); });
+    });
 }
 
 static void softcap(int64_t n, float cap, float *x) {
@@ -137,6 +228,13 @@ static double row_exp_sum(int64_t n, float top, const float *x, float *y) {
         total += sum_lanes(sum);
     }
     return total;
+}
+
+static double log_sum(int64_t n, float top, const float *x) {
+    float scratch[1024];
+    double sum = 0;
+    for (int64_t i = 0; i < n; i += 1024) sum += row_exp_sum(n - i < 1024 ? n - i : 1024, top, x + i, scratch);
+    return std::log(sum);
 }
 
 static void clear(float *begin, float *end) {
@@ -175,32 +273,39 @@ static void softmax_row_backward(int64_t n, int64_t begin, int64_t end, float fa
     });
 }
 
-static double cross_entropy(int64_t n, float cap, const float *x, int64_t target, float *gradient) {
+// gradient may lie over x.
+template <typename T>
+static double cross_entropy_gradient(int64_t n, float cap, float *x, int64_t target, T *gradient) {
     const float top = row_max(n, x);
     const double wanted = static_cast<double>(x[target]);
-    float scratch[1024];
-    if (gradient == nullptr) {
-        double sum = 0;
-        for (int64_t i = 0; i < n; i += 1024) sum += row_exp_sum(n - i < 1024 ? n - i : 1024, top, x + i, scratch);
-        return static_cast<double>(top) + std::log(sum) - wanted;
-    }
-    // x is the capped logit; d capped / d raw = 1 - (x/cap)^2 needs it after the exponential overwrote it.
-    if (cap > 0 && gradient == x) {
-        double sum = 0;
-        for (int64_t i = 0; i < n; i += 1024) sum += row_exp_sum(n - i < 1024 ? n - i : 1024, top, x + i, scratch);
-        const float lse = top + static_cast<float>(std::log(sum));
+    double log_of_sum;
+    float at_target;
+    if (cap > 0) {
+        // x is the capped logit: d capped / d raw = 1 - (x/cap)^2
+        log_of_sum = log_sum(n, top, x);
+        const float lse = top + static_cast<float>(log_of_sum), t = static_cast<float>(wanted) / cap;
+        at_target = exp(set1(x[target] - lse))[0] * (1.0f - t * t) - (1.0f - t * t);
         for_vectors(n, [&](int64_t i, int64_t count) {
             const vf c = take(x + i, count);
             put(gradient + i, count, exp(c - lse) * (1.0f - (c / cap) * (c / cap)));
         });
-        const float t = static_cast<float>(wanted) / cap;
-        gradient[target] -= 1.0f - t * t;
-        return static_cast<double>(top) + std::log(sum) - wanted;
+    } else {
+        const double sum = row_exp_sum(n, top, x, x);
+        log_of_sum = std::log(sum);
+        const float share = static_cast<float>(1.0 / sum);
+        at_target = x[target] * share - 1.0f;
+        for_vectors(n, [&](int64_t i, int64_t count) { put(gradient + i, count, take(x + i, count) * share); });
     }
-    const double sum = row_exp_sum(n, top, x, gradient);
-    scale(n, static_cast<float>(1.0 / sum), gradient);
-    gradient[target] -= 1.0f;
-    return static_cast<double>(top) + std::log(sum) - wanted;
+    store_part(gradient + target, 1, set1(at_target));
+    if (sizeof(T) == 2 && n % 2 != 0) gradient[n] = 0;
+    return static_cast<double>(top) + log_of_sum - wanted;
+}
+
+static double cross_entropy(int64_t n, float cap, float *x, int64_t target, Values gradient) {
+    if (gradient.data != nullptr)
+        return typed(gradient, [&](auto *to) { return cross_entropy_gradient(n, cap, x, target, to); });
+    const float top = row_max(n, x);
+    return static_cast<double>(top) + log_sum(n, top, x) - static_cast<double>(x[target]);
 }
 
 static void adamw(int64_t n, float gradient_scale, float decay, float step_size, float beta1, float beta2,
@@ -216,9 +321,15 @@ static void adamw(int64_t n, float gradient_scale, float decay, float step_size,
     });
 }
 
-static void dropout(int64_t n, uint64_t key, uint64_t first, float p, const float *x, float *y) {
+static void dropout(int64_t n, uint64_t key, uint64_t first, float p, ConstValues x, Values y) {
     const float kept = 1.0f / (1.0f - p);
-    for (int64_t i = 0; i < n; ++i) y[i] = random_unit(key, first + static_cast<uint64_t>(i)) < p ? 0.0f : x[i] * kept;
+    const auto keeps = [&](int64_t i) { return !(random_unit(key, first + static_cast<uint64_t>(i)) < p); };
+    if (x.rounded()) {
+        for (int64_t i = 0; i < n; ++i)
+            y.bf16()[i] = keeps(i) ? round_bf16(load_part(x.bf16() + i, 1)[0] * kept) : uint16_t(0);
+    } else {
+        for (int64_t i = 0; i < n; ++i) y.f32()[i] = keeps(i) ? x.f32()[i] * kept : 0.0f;
+    }
 }
 
 }  // namespace

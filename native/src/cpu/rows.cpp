@@ -50,60 +50,53 @@ void CpuBackend::embedding_backward(int64_t T, const int32_t *ids, int64_t colum
     });
 }
 
-void CpuBackend::rms_norm(int64_t T, int64_t groups, int64_t n, float epsilon, const float *x, const float *g, float *y,
+void CpuBackend::rms_norm(int64_t T, int64_t groups, int64_t n, float epsilon, ConstValues x, const float *g, Values y,
                           float *rstd) {
     pool_.split(T * groups, [&](int64_t begin, int64_t end, int) {
-        for (int64_t r = begin; r < end; ++r) rstd[r] = kernels_.rms_norm(n, epsilon, x + r * n, g, y + r * n);
+        for (int64_t r = begin; r < end; ++r) rstd[r] = kernels_.rms_norm(n, epsilon, x.at(r * n), g, y.at(r * n));
     });
 }
 
-void CpuBackend::rms_norm_backward(int64_t T, int64_t groups, int64_t n, const float *rstd, const float *x,
+void CpuBackend::rms_norm_backward(int64_t T, int64_t groups, int64_t n, const float *rstd, ConstValues x,
                                    const float *g, const float *dy, float *dx) {
     pool_.split(T * groups, [&](int64_t begin, int64_t end, int) {
         for (int64_t r = begin; r < end; ++r)
-            kernels_.rms_norm_backward(n, rstd[r], x + r * n, g, dy + r * n, dx + r * n);
+            kernels_.rms_norm_backward(n, rstd[r], x.at(r * n), g, dy + r * n, dx + r * n);
     });
 }
 
-void CpuBackend::rms_norm_weight_backward(int64_t T, int64_t groups, int64_t n, const float *rstd, const float *x,
+void CpuBackend::rms_norm_weight_backward(int64_t T, int64_t groups, int64_t n, const float *rstd, ConstValues x,
                                           const float *dy, float *dg) {
     constexpr int64_t width = 64;
     pool_.split((n + width - 1) / width, [&](int64_t begin, int64_t end, int) {
         const int64_t first = begin * width, count = std::min(n, end * width) - first;
         for (int64_t r = 0; r < T * groups; ++r)
-            kernels_.rms_norm_weight_backward(count, rstd[r], x + r * n + first, dy + r * n + first, dg + first);
+            kernels_.rms_norm_weight_backward(count, rstd[r], x.at(r * n + first), dy + r * n + first, dg + first);
     });
 }
 
 void CpuBackend::rope(int64_t T, int64_t heads, int64_t head_dim, const int32_t *positions, const RopeTable &table,
-                      float sign, float *x) {
+                      float sign, const float *x, Values y) {
     const int64_t half = table.n_rot / 2;
     const bool pairs = table.type == SLM_ROPE_TYPE_PAIRS;
-    const int64_t stride = pairs ? 2 : 1, partner = pairs ? 1 : half;
     pool_.split(T, [&](int64_t begin, int64_t end, int) {
         for (int64_t t = begin; t < end; ++t) {
-            const float *c = table.cos + positions[t] * half, *s = table.sin + positions[t] * half;
-            for (int64_t h = 0; h < heads; ++h) {
-                float *v = x + (t * heads + h) * head_dim;
-                for (int64_t i = 0; i < half; ++i) {
-                    const float a = v[i * stride], b = v[i * stride + partner], sin = sign * s[i];
-                    v[i * stride] = a * c[i] - b * sin;
-                    v[i * stride + partner] = a * sin + b * c[i];
-                }
-            }
+            const float *cos = table.cos + positions[t] * half, *sin = table.sin + positions[t] * half;
+            for (int64_t at = t * heads * head_dim; at < (t + 1) * heads * head_dim; at += head_dim)
+                kernels_.rope(pairs, half, head_dim, cos, sin, sign, x + at, y.at(at));
         }
     });
 }
 
-void CpuBackend::glu(slm_activation activation, int64_t n, const float *gate, const float *up, float *y) {
+void CpuBackend::glu(slm_activation activation, int64_t n, ConstValues gate, ConstValues up, Values y) {
     split_elements(pool_, n, [&](int64_t first, int64_t count) {
-        kernels_.glu(activation, count, gate + first, up + first, y + first);
+        kernels_.glu(activation, count, gate.at(first), up.at(first), y.at(first));
     });
 }
 
-void CpuBackend::glu_backward(slm_activation activation, int64_t n, const float *dy, float *gate, float *up) {
+void CpuBackend::glu_backward(slm_activation activation, int64_t n, ConstValues dy, Values gate, Values up) {
     split_elements(pool_, n, [&](int64_t first, int64_t count) {
-        kernels_.glu_backward(activation, count, dy + first, gate + first, up + first);
+        kernels_.glu_backward(activation, count, dy.at(first), gate.at(first), up.at(first));
     });
 }
 
@@ -113,18 +106,17 @@ void CpuBackend::clear(int64_t n, float *x) {
     });
 }
 
-void CpuBackend::copy(int64_t n, const float *x, float *y) {
-    split_elements(pool_, n, [&](int64_t first, int64_t count) {
-        std::memcpy(y + first, x + first, static_cast<size_t>(count) * sizeof(float));
-    });
+void CpuBackend::copy(int64_t n, ConstValues x, Values y) {
+    split_elements(pool_, n, [&](int64_t first, int64_t count) { kernels_.copy(count, x.at(first), y.at(first)); });
 }
 
 void CpuBackend::add(int64_t n, const float *x, float *y) {
     split_elements(pool_, n, [&](int64_t first, int64_t count) { kernels_.add(count, x + first, y + first); });
 }
 
-void CpuBackend::scale(int64_t n, float s, float *x) {
-    split_elements(pool_, n, [&](int64_t first, int64_t count) { kernels_.scale(count, s, x + first); });
+void CpuBackend::scale(int64_t n, float s, Values x) {
+    if (s == 1.0f) return;
+    split_elements(pool_, n, [&](int64_t first, int64_t count) { kernels_.scale(count, s, x.at(first)); });
 }
 
 void CpuBackend::gather_rows(int64_t R, int64_t n, const int64_t *rows, const float *x, float *y) {
@@ -139,25 +131,25 @@ void CpuBackend::softcap(int64_t n, float cap, float *x) {
     split_elements(pool_, n, [&](int64_t first, int64_t count) { kernels_.softcap(count, cap, x + first); });
 }
 
-void CpuBackend::bias_backward(int64_t T, int64_t n, const float *dy, float *db) {
+void CpuBackend::bias_backward(int64_t T, int64_t n, ConstValues dy, float *db) {
     pool_.split(n, [&](int64_t begin, int64_t end, int) {
-        for (int64_t t = 0; t < T; ++t) kernels_.add(end - begin, dy + t * n + begin, db + begin);
+        for (int64_t t = 0; t < T; ++t) kernels_.add(end - begin, dy.at(t * n + begin), db + begin);
     });
 }
 
-void CpuBackend::dropout(int64_t T, int64_t n, uint64_t key, float p, const float *x, float *y) {
+void CpuBackend::dropout(int64_t T, int64_t n, uint64_t key, float p, ConstValues x, Values y) {
     pool_.split(T, [&](int64_t begin, int64_t end, int) {
-        kernels_.dropout((end - begin) * n, key, static_cast<uint64_t>(begin * n), p, x + begin * n, y + begin * n);
+        kernels_.dropout((end - begin) * n, key, static_cast<uint64_t>(begin * n), p, x.at(begin * n), y.at(begin * n));
     });
 }
 
 void CpuBackend::cross_entropy(int64_t R, int64_t n_vocab, float cap, float *logits, const int32_t *targets,
-                               bool gradient, double *loss) {
+                               bool gradient, double *loss, Format format) {
     pool_.split(R, [&](int64_t begin, int64_t end, int) {
         for (int64_t r = begin; r < end; ++r) {
             float *row = logits + r * n_vocab;
             if (cap > 0) kernels_.softcap(n_vocab, cap, row);
-            loss[r] = kernels_.cross_entropy(n_vocab, cap, row, targets[r], gradient ? row : nullptr);
+            loss[r] = kernels_.cross_entropy(n_vocab, cap, row, targets[r], {gradient ? row : nullptr, format});
         }
     });
 }
@@ -183,6 +175,7 @@ double CpuBackend::sum_squares(int64_t n, const float *x) {
 
 void CpuBackend::adamw(int64_t n, float gradient_scale, const slm_step_params &params, bool decay,
                        const float *gradient, float *m, float *v, float *p) {
+    moved(n * 28);  // four arrays in, three out
     const double t = static_cast<double>(params.step);
     const double correction1 = 1.0 - std::pow(params.beta1, t), correction2 = 1.0 - std::pow(params.beta2, t);
     const float shrink = static_cast<float>(decay ? 1.0 - params.learning_rate * params.weight_decay : 1.0);

@@ -34,6 +34,34 @@ static inline vf set1(float x) {
     return vf{} + x;
 }
 
+// bf16 values: the upper halves of f32 numbers.
+typedef uint16_t vh __attribute__((vector_size(kLanes * 2)));
+typedef uint16_t vhu __attribute__((vector_size(kLanes * 2), aligned(2), may_alias));
+
+static inline vf load(const uint16_t *p) {
+    return (vf)(__builtin_convertvector((vh) * reinterpret_cast<const vhu *>(p), vi) << 16);
+}
+
+static inline uint16_t round_bf16(float x) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);  // NaN stays NaN
+    return static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
+}
+
+// Rounds to nearest even.
+static inline void store(uint16_t *p, vf v) {
+#if defined(__AVX512BF16__)
+    const __m256bh rounded = _mm512_cvtneps_pbh((__m512)v);
+    std::memcpy(p, &rounded, sizeof rounded);
+#else
+    const vi bits = (vi)v, upper = (bits >> 16) & 0xFFFF;
+    const vi nearest = ((bits + 0x7FFF + (upper & 1)) >> 16) & 0xFFFF;
+    const vi chosen = (bits & 0x7FFFFFFF) > 0x7F800000 ? upper | 0x40 : nearest;
+    *reinterpret_cast<vhu *>(p) = __builtin_convertvector(chosen, vh);
+#endif
+}
+
 // A fused multiply-add where the instruction set has one; elsewhere two roundings.
 static inline vf fma(vf a, vf b, vf c) {
 #if defined(__AVX512F__)
@@ -45,11 +73,24 @@ static inline vf fma(vf a, vf b, vf c) {
 #endif
 }
 
+// Where a value is NaN the second operand comes out.
 static inline vf max(vf a, vf b) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+    return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#else
     return a > b ? a : b;
+#endif
 }
 static inline vf min(vf a, vf b) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_min_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+    return (vf)_mm256_min_ps((__m256)a, (__m256)b);
+#else
     return a < b ? a : b;
+#endif
 }
 
 static inline vf sqrt(vf a) {
@@ -65,11 +106,18 @@ static inline vf sqrt(vf a) {
 
 // Sums and maxima over lanes in a fixed order: halves are folded onto each other.
 static inline float sum_lanes(vf v) {
+#if defined(__AVX512F__)
+    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256((__m512)v), _mm512_extractf32x8_ps((__m512)v, 1));
+    const __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    const __m128 pair = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+    return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
+#else
     float x[kLanes];
     std::memcpy(x, &v, sizeof v);
     for (int width = kLanes / 2; width > 0; width /= 2)
         for (int i = 0; i < width; ++i) x[i] += x[i + width];
     return x[0];
+#endif
 }
 
 static inline float max_lanes(vf v) {
@@ -81,6 +129,20 @@ static inline float max_lanes(vf v) {
 }
 
 // Partial vectors at the end of a row.
+#if defined(__AVX512F__)
+static inline __mmask16 first_lanes(int64_t n) {
+    return static_cast<__mmask16>((1u << n) - 1);
+}
+static inline vf load_part(const float *p, int64_t n, float fill = 0.0f) {
+    return (vf)_mm512_mask_loadu_ps(_mm512_set1_ps(fill), first_lanes(n), p);
+}
+static inline void store_part(float *p, int64_t n, vf v) {
+    _mm512_mask_storeu_ps(p, first_lanes(n), (__m512)v);
+}
+static inline vf load_part(const uint16_t *p, int64_t n) {
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first_lanes(n), p)), 16);
+}
+#else
 static inline vf load_part(const float *p, int64_t n, float fill = 0.0f) {
     float x[kLanes];
     for (int i = 0; i < kLanes; ++i) x[i] = i < n ? p[i] : fill;
@@ -88,6 +150,40 @@ static inline vf load_part(const float *p, int64_t n, float fill = 0.0f) {
 }
 static inline void store_part(float *p, int64_t n, vf v) {
     std::memcpy(p, &v, static_cast<size_t>(n) * sizeof(float));
+}
+static inline vf load_part(const uint16_t *p, int64_t n) {
+    uint16_t x[kLanes] = {};
+    std::memcpy(x, p, static_cast<size_t>(n) * sizeof(uint16_t));
+    return load(x);
+}
+#endif
+static inline void store_part(uint16_t *p, int64_t n, vf v) {
+    uint16_t x[kLanes];
+    store(x, v);
+    std::memcpy(p, x, static_cast<size_t>(n) * sizeof(uint16_t));
+}
+
+// v[2i] = v[2i + 1] = p[i]
+static inline vf load_twice(const float *p) {
+#if defined(__AVX512F__)
+    const __m512i order = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    return (vf)_mm512_permutexvar_ps(order, _mm512_castps256_ps512(_mm256_loadu_ps(p)));
+#elif defined(__AVX2__)
+    const __m256i order = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+    return (vf)_mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), order);
+#else
+    return vf{p[0], p[0], p[1], p[1]};
+#endif
+}
+
+static inline vf swap_pairs(vf v) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_permute_ps((__m512)v, 0xB1);
+#elif defined(__AVX2__)
+    return (vf)_mm256_permute_ps((__m256)v, 0xB1);
+#else
+    return vf{v[1], v[0], v[3], v[2]};
+#endif
 }
 
 // e^x within 2 units in the last place; 0 below -87.3, finite at the top. Range reduction by ln 2 in two parts, then

@@ -7,8 +7,19 @@ namespace slm {
 
 namespace {
 
+constexpr Role kQkv[3] = {ROLE_ATTN_Q, ROLE_ATTN_K, ROLE_ATTN_V};
+constexpr Role kGateUp[2] = {ROLE_FFN_GATE, ROLE_FFN_UP};
+
 void check_cancel(const std::atomic<bool> &cancel) {
     if (cancel.load(std::memory_order_relaxed)) fail(SLM_STATUS_CANCELLED, "cancelled");
+}
+
+// Pairs of bf16 values lie along every width; a model of odd widths computes in f32.
+Format format_of(const Model &model, slm_compute compute) {
+    const slm_model_params &c = model.config();
+    const bool even = c.n_embd % 2 == 0 && c.n_ff % 2 == 0 && c.n_head * c.n_embd_head % 2 == 0 &&
+                      c.n_head_kv * c.n_embd_head % 2 == 0;
+    return compute == SLM_COMPUTE_BF16 && even ? Format::BF16 : Format::F32;
 }
 
 }  // namespace
@@ -20,7 +31,8 @@ Decoder::Decoder(const Model &model, const Method &method, int64_t max_positions
       backend_(model.backend()),
       max_positions_(max_positions),
       logit_rows_(logit_rows),
-      precision_{compute, nullptr},
+      format_(format_of(model, compute)),
+      attention_format_(model.backend().rounds_attention(attention_shape(0)) ? format_ : Format::F32),
       layers_(static_cast<size_t>(model.config().n_layer)) {
     const slm_model_params &c = model.config();
     make_rope(rope_global_, rope_global_memory_, static_cast<double>(c.rope_freq_base),
@@ -65,85 +77,98 @@ AttentionShape Decoder::attention_shape(int layer) const {
 
 void Decoder::lay_out(Arena &arena, int64_t T, Keep keep, bool backward) {
     const slm_model_params &c = model_.config();
-    const int64_t d = c.n_embd, n_q = static_cast<int64_t>(c.n_head) * c.n_embd_head,
-                  n_kv = static_cast<int64_t>(c.n_head_kv) * c.n_embd_head, ff = c.n_ff;
+    const int64_t d = c.n_embd, n_q = width_q(), n_kv = width_kv(), ff = c.n_ff;
     T_ = T;
     keep_ = keep;
     const bool own_residual = keep != Keep::NOTHING, own_attention = keep == Keep::ALL || keep == Keep::NO_FFN;
+    const auto take = [&arena](Format format, int64_t n) {
+        return Values(arena.take<char>(n * bytes_of(format)), format);
+    };
     for (int il = 0; il < c.n_layer; ++il) {
         Layer &layer = layers_[static_cast<size_t>(il)];
         const Layer first = layers_[0];
         // A layer takes a buffer of its own, or shares layer 0's.
-        const auto take = [&](bool own, float *shared, int64_t n) {
+        const auto floats = [&](bool own, float *shared, int64_t n) {
             return own || il == 0 ? arena.take<float>(n) : shared;
         };
-        layer.x = take(own_residual, first.x, T * d);
-        layer.rstd_attn = take(own_attention, first.rstd_attn, T);
-        layer.q = take(own_attention, first.q, T * n_q);
-        layer.k = take(own_attention, first.k, T * n_kv);
-        layer.v = take(own_attention, first.v, T * n_kv);
+        const auto values = [&](bool own, Values shared, int64_t n, Format format) {
+            return own || il == 0 ? take(format, n) : shared;
+        };
+        layer.x = values(own_residual, first.x, T * d, format_);
+        layer.rstd_attn = floats(own_attention, first.rstd_attn, T);
+        layer.q = values(own_attention, first.q, T * n_q, attention_format_);
+        layer.k = values(own_attention, first.k, T * n_kv, attention_format_);
+        layer.v = values(own_attention, first.v, T * n_kv, attention_format_);
         const bool q_norm = has(ROLE_ATTN_Q_NORM, il), k_norm = has(ROLE_ATTN_K_NORM, il);
-        layer.q_raw = take(own_attention, first.q_raw, q_norm ? T * n_q : 0);
-        layer.k_raw = take(own_attention, first.k_raw, k_norm ? T * n_kv : 0);
-        layer.rstd_q = take(own_attention, first.rstd_q, q_norm ? T * c.n_head : 0);
-        layer.rstd_k = take(own_attention, first.rstd_k, k_norm ? T * c.n_head_kv : 0);
-        layer.att = take(own_attention, first.att, T * n_q);
-        layer.lse = take(own_attention, first.lse, T * c.n_head);
+        layer.q_raw = values(own_attention, first.q_raw, q_norm ? T * n_q : 0, format_);
+        layer.k_raw = values(own_attention, first.k_raw, k_norm ? T * n_kv : 0, format_);
+        layer.rstd_q = floats(own_attention, first.rstd_q, q_norm ? T * c.n_head : 0);
+        layer.rstd_k = floats(own_attention, first.rstd_k, k_norm ? T * c.n_head_kv : 0);
+        layer.att = values(own_attention, first.att, T * n_q, attention_format_);
+        layer.lse = floats(own_attention, first.lse, T * c.n_head);
         const bool att_post = has(ROLE_ATTN_POST_NORM, il), ffn_post = has(ROLE_FFN_POST_NORM, il);
-        layer.att_raw = take(own_attention, first.att_raw, att_post ? T * d : 0);
-        layer.rstd_att_post = take(own_attention, first.rstd_att_post, att_post ? T : 0);
-        layer.x_mid = take(own_attention, first.x_mid, T * d);
-        layer.rstd_ffn = take(own_attention, first.rstd_ffn, T);
-        layer.gate = take(keep == Keep::ALL, first.gate, T * ff);
-        layer.up = take(keep == Keep::ALL, first.up, T * ff);
-        layer.ffn_raw = take(own_attention, first.ffn_raw, ffn_post ? T * d : 0);
-        layer.rstd_ffn_post = take(own_attention, first.rstd_ffn_post, ffn_post ? T : 0);
+        layer.att_raw = values(own_attention, first.att_raw, att_post ? T * d : 0, format_);
+        layer.rstd_att_post = floats(own_attention, first.rstd_att_post, att_post ? T : 0);
+        layer.x_mid = values(own_attention || (own_residual && keeps_x_mid()), first.x_mid, T * d, format_);
+        layer.rstd_ffn = floats(own_attention, first.rstd_ffn, T);
+        layer.gate = values(keep == Keep::ALL, first.gate, T * ff, format_);
+        layer.up = values(keep == Keep::ALL, first.up, T * ff, format_);
+        layer.ffn_raw = values(own_attention, first.ffn_raw, ffn_post ? T * d : 0, format_);
+        layer.rstd_ffn_post = floats(own_attention, first.rstd_ffn_post, ffn_post ? T : 0);
         for (int s = 0; s < kSites; ++s)
-            layer.kept[s] = take(own_attention, first.kept[s], method_.kept_values(static_cast<Site>(s), il, T));
+            layer.kept[s] =
+                values(own_attention, first.kept[s], method_.kept_values(static_cast<Site>(s), il, T), format_);
     }
-    x_last_ = own_residual ? arena.take<float>(T * d) : layers_[0].x;
+    const bool rounds_q = attention_format_ == Format::BF16, rounds = format_ == Format::BF16;
     Scratch &s = scratch_;
-    s.h = arena.take<float>(T * d);
-    s.act = arena.take<float>(T * ff);
+    s.x = arena.take<float>(T * d);
+    s.h = take(format_, T * d);
+    s.act = take(format_, T * ff);
     s.residual = arena.take<float>(T * d);
-    s.attention = arena.take<char>(backend_.attention_scratch(attention_shape(0), T));
+    s.q = arena.take<float>(rounds_q ? T * n_q : 0);
+    s.k = arena.take<float>(rounds_q ? T * n_kv : 0);
+    s.att = take(Format::BF16, rounds && !rounds_q ? T * n_q : 0);
+    s.attention = arena.take<char>(backend_.attention_scratch(attention_shape(0), T, attention_format_));
     s.method = arena.take<float>(method_.scratch_values(T));
-    const int64_t widest = backward ? std::max(n_q + 2 * n_kv, 2 * ff) : std::max({d, n_q, ff});
-    precision_.scratch =
-        arena.take<char>(std::max(backend_.precision_scratch(precision_.compute, T, std::max(widest, d)),
-                                  backend_.precision_scratch(precision_.compute, logit_rows_, d)));
     s.head_x = arena.take<float>(logit_rows_ * d);
-    s.head_h = arena.take<float>(logit_rows_ * d);
+    s.head_h = take(format_, logit_rows_ * d);
     s.head_rstd = arena.take<float>(logit_rows_);
     if (!backward) return;
     s.head_dh = arena.take<float>(logit_rows_ * d);
+    s.head_dx = arena.take<float>(logit_rows_ * d);
     s.dx = arena.take<float>(T * d);
     s.dh = arena.take<float>(T * d);
+    s.dout = take(Format::BF16, rounds ? T * d : 0);
     s.dact = arena.take<float>(T * ff);
     s.dq = arena.take<float>(T * n_q);
     s.dk = arena.take<float>(T * n_kv);
     s.dv = arena.take<float>(T * n_kv);
+    s.dq_rounded = take(Format::BF16, rounds ? T * n_q : 0);
+    s.dk_rounded = take(Format::BF16, rounds ? T * n_kv : 0);
+    s.dv_rounded = take(Format::BF16, rounds ? T * n_kv : 0);
     s.datt = arena.take<float>(T * n_q);
 }
 
 void Decoder::forward(const RunState &run, const int32_t *tokens, const int32_t *positions,
                       const std::atomic<bool> &cancel) {
+    const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_FORWARD);
     const slm_model_params &c = model_.config();
-    backend_.embedding(T_, tokens, weight(run, ROLE_TOKEN_EMBD), c.embedding_scale, layers_[0].x);
+    backend_.embedding(T_, tokens, weight(run, ROLE_TOKEN_EMBD), c.embedding_scale, scratch_.x);
     for (int il = 0; il < c.n_layer; ++il) {
         check_cancel(cancel);
-        attention_part(run, il, positions);
+        attention_part(run, il, positions, false);
         ffn_part(run, il);
-        ffn_down(run, il, il + 1 < c.n_layer ? layers_[static_cast<size_t>(il) + 1].x : x_last_);
+        ffn_down(run, il, false);
     }
 }
 
 void Decoder::backward(const RunState &run, const int32_t *tokens, const int32_t *positions,
                        const std::atomic<bool> &cancel) {
+    const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_BACKWARD);
     const slm_model_params &c = model_.config();
     for (int il = c.n_layer - 1; il >= 0; --il) {
         check_cancel(cancel);
-        if (keep_ == Keep::RESIDUAL) attention_part(run, il, positions);
+        if (keep_ == Keep::RESIDUAL) attention_part(run, il, positions, true);
         if (keep_ != Keep::ALL) ffn_part(run, il);
         ffn_part_backward(run, il);
         attention_part_backward(run, il, positions);
@@ -152,74 +177,117 @@ void Decoder::backward(const RunState &run, const int32_t *tokens, const int32_t
         backend_.embedding_backward(T_, tokens, c.n_embd, c.embedding_scale, scratch_.dx, dw);
 }
 
-void Decoder::add_branch(const RunState &run, Role norm, int layer, const float *x, LinearOutput out, float *raw,
-                         float *rstd, float *y) {
-    const slm_model_params &c = model_.config();
-    const int64_t n = T_ * c.n_embd;
-    out.ldy = c.n_embd;
-    if (x != y) backend_.copy(n, x, y);
-    if (!has(norm, layer)) {
-        out.y = y;
-        out.add = true;
-        backend_.linear(T_, &out, 1, precision_);
-        return;
-    }
-    out.y = raw;
-    backend_.linear(T_, &out, 1, precision_);
-    backend_.rms_norm(T_, 1, c.n_embd, c.norm_rms_epsilon, raw, vector(run, norm, layer), scratch_.residual, rstd);
-    backend_.add(n, scratch_.residual, y);
+ConstValues Decoder::operand(ConstValues x, int64_t n, Values rounded) {
+    if (x.format == format_) return x;
+    backend_.copy(n, x, rounded);
+    return rounded;
 }
 
-const float *Decoder::branch_backward(const RunState &run, Role norm, int layer, const float *raw, const float *rstd,
-                                      float *work) {
-    if (!has(norm, layer)) return scratch_.dx;
+void Decoder::adapt(const RunState &run, Site site, int layer, ConstValues x, LinearOutput *outs) {
+    const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_ADAPTER, layer);
+    method_.linear_forward(run, site, layer, x, outs, layers_[static_cast<size_t>(layer)].kept[static_cast<int>(site)],
+                           scratch_.method);
+}
+
+void Decoder::linear_backward(const RunState &run, Site site, int layer, ConstValues x, const ConstValues *dy,
+                              const Role *roles, int count, Values dx, bool wanted) {
+    const Values kept = layers_[static_cast<size_t>(layer)].kept[static_cast<int>(site)];
+    LinearGradTerm terms[6];
+    for (int i = 0; i < count; ++i) {
+        const Weight w = weight(run, roles[i], layer);
+        terms[i] = {dy[i], w.rows, w};
+    }
+    int n_terms;
+    {
+        const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_ADAPTER, layer);
+        n_terms = method_.linear_backward(run, site, layer, x, dy, terms, count, kept, scratch_.method);
+    }
+    if (!wanted) return;
+    backend_.linear_backward(T_, terms, n_terms, dx, terms[0].w.columns, false);
+    if (!method_.adds_to_input_gradient(run)) return;
+    const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_ADAPTER, layer);
+    method_.linear_backward_input(run, site, layer, dx.f32(), kept, scratch_.method);
+}
+
+void Decoder::add_branch(const RunState &run, Role norm, int layer, LinearOutput out, Values raw, float *rstd,
+                         bool only_raw) {
+    const slm_model_params &c = model_.config();
+    const bool normed = has(norm, layer);
+    if (only_raw && !normed) return;
+    out.ldy = c.n_embd;
+    out.y = normed ? raw : Values(scratch_.x);
+    out.add = !normed;
+    backend_.linear(T_, &out, 1);
+    if (!normed) return;
+    backend_.rms_norm(T_, 1, c.n_embd, c.norm_rms_epsilon, raw, vector(run, norm, layer), scratch_.residual, rstd);
+    if (only_raw) return;
+    backend_.add(T_ * c.n_embd, scratch_.residual, scratch_.x);
+}
+
+ConstValues Decoder::branch_backward(const RunState &run, Role norm, int layer, Values raw, const float *rstd) {
     const int64_t d = model_.config().n_embd;
-    backend_.clear(T_ * d, work);
-    norm_backward(run, norm, layer, 1, d, rstd, raw, scratch_.dx, work);
-    return work;
+    const float *dout = scratch_.dx;
+    if (has(norm, layer)) {
+        backend_.clear(T_ * d, scratch_.dh);
+        norm_backward(run, norm, layer, 1, d, rstd, raw, scratch_.dx, scratch_.dh);
+        dout = scratch_.dh;
+    }
+    return operand(dout, T_ * d, scratch_.dout);
 }
 
 void Decoder::norm_backward(const RunState &run, Role role, int layer, int64_t groups, int64_t n, const float *rstd,
-                            const float *x, const float *dy, float *dx) {
+                            ConstValues x, const float *dy, float *dx) {
     backend_.rms_norm_backward(T_, groups, n, rstd, x, vector(run, role, layer), dy, dx);
     if (float *dg = gradient(run, role, layer)) backend_.rms_norm_weight_backward(T_, groups, n, rstd, x, dy, dg);
 }
 
-void Decoder::attention_part(const RunState &run, int il, const int32_t *positions) {
+// scratch x: the layer's input in, with attention's branch added out. `again`: everything but that sum is computed a
+// second time.
+void Decoder::attention_part(const RunState &run, int il, const int32_t *positions, bool again) {
     const slm_model_params &c = model_.config();
     Layer &layer = layers_[static_cast<size_t>(il)];
-    const int64_t d = c.n_embd, hd = c.n_embd_head, n_q = c.n_head * hd, n_kv = c.n_head_kv * hd;
-    backend_.rms_norm(T_, 1, d, c.norm_rms_epsilon, layer.x, vector(run, ROLE_ATTN_NORM, il), scratch_.h,
-                      layer.rstd_attn);
+    Scratch &s = scratch_;
+    const int64_t d = c.n_embd, hd = c.n_embd_head, n_q = width_q(), n_kv = width_kv();
+    if (again)
+        backend_.copy(T_ * d, layer.x, s.x);
+    else
+        backend_.copy(T_ * d, s.x, layer.x);
+    // Everything follows from what is kept, so that computing it again gives the same bits.
+    backend_.rms_norm(T_, 1, d, c.norm_rms_epsilon, layer.x, vector(run, ROLE_ATTN_NORM, il), s.h, layer.rstd_attn);
 
     const bool q_norm = has(ROLE_ATTN_Q_NORM, il), k_norm = has(ROLE_ATTN_K_NORM, il);
+    float *q = before_rope(layer.q, s.q), *k = before_rope(layer.k, s.k);
     LinearOutput outs[3];
-    const Role roles[3] = {ROLE_ATTN_Q, ROLE_ATTN_K, ROLE_ATTN_V};
     const Role biases[3] = {ROLE_ATTN_Q_BIAS, ROLE_ATTN_K_BIAS, ROLE_ATTN_V_BIAS};
-    float *const targets[3] = {q_norm ? layer.q_raw : layer.q, k_norm ? layer.k_raw : layer.k, layer.v};
+    const Values targets[3] = {q_norm ? layer.q_raw : Values(q), k_norm ? layer.k_raw : Values(k), layer.v};
     for (int i = 0; i < 3; ++i) {
         outs[i].y = targets[i];
         outs[i].ldy = i == 0 ? n_q : n_kv;
-        outs[i].terms[0] = {scratch_.h, d, weight(run, roles[i], il)};
+        outs[i].terms[0] = {s.h, d, weight(run, kQkv[i], il)};
         if (has(biases[i], il)) outs[i].bias = vector(run, biases[i], il);
     }
-    method_.linear_forward(run, Site::QKV, il, scratch_.h, outs, layer.kept[0], scratch_.method);
-    backend_.linear(T_, outs, 3, precision_);
+    adapt(run, Site::QKV, il, s.h, outs);
+    backend_.linear(T_, outs, 3);
     if (q_norm)
-        backend_.rms_norm(T_, c.n_head, hd, c.norm_rms_epsilon, layer.q_raw, vector(run, ROLE_ATTN_Q_NORM, il), layer.q,
+        backend_.rms_norm(T_, c.n_head, hd, c.norm_rms_epsilon, layer.q_raw, vector(run, ROLE_ATTN_Q_NORM, il), q,
                           layer.rstd_q);
     if (k_norm)
-        backend_.rms_norm(T_, c.n_head_kv, hd, c.norm_rms_epsilon, layer.k_raw, vector(run, ROLE_ATTN_K_NORM, il),
-                          layer.k, layer.rstd_k);
-    backend_.rope(T_, c.n_head, hd, positions, rope(il), 1.0f, layer.q);
-    backend_.rope(T_, c.n_head_kv, hd, positions, rope(il), 1.0f, layer.k);
-    backend_.attention(attention_shape(il), run.seqs, layer.q, layer.k, layer.v, layer.att, layer.lse,
-                       scratch_.attention);
+        backend_.rms_norm(T_, c.n_head_kv, hd, c.norm_rms_epsilon, layer.k_raw, vector(run, ROLE_ATTN_K_NORM, il), k,
+                          layer.rstd_k);
+    backend_.rope(T_, c.n_head, hd, positions, rope(il), 1.0f, q, layer.q);
+    backend_.rope(T_, c.n_head_kv, hd, positions, rope(il), 1.0f, k, layer.k);
+    {
+        const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_ATTENTION, il);
+        backend_.attention(attention_shape(il), run.seqs, layer.q, layer.k, layer.v, layer.att, layer.lse, s.attention);
+    }
 
+    const ConstValues att = operand(layer.att, T_ * n_q, s.att);
     LinearOutput out;
-    out.terms[0] = {layer.att, n_q, weight(run, ROLE_ATTN_OUTPUT, il)};
-    method_.linear_forward(run, Site::OUTPUT, il, layer.att, &out, layer.kept[1], scratch_.method);
-    add_branch(run, ROLE_ATTN_POST_NORM, il, layer.x, out, layer.att_raw, layer.rstd_att_post, layer.x_mid);
+    out.terms[0] = {att, n_q, weight(run, ROLE_ATTN_OUTPUT, il)};
+    adapt(run, Site::OUTPUT, il, att, &out);
+    const bool only_raw = again && keeps_x_mid();
+    add_branch(run, ROLE_ATTN_POST_NORM, il, out, layer.att_raw, layer.rstd_att_post, only_raw);
+    if (!only_raw) backend_.copy(T_ * d, s.x, layer.x_mid);
 }
 
 // dx: gradient of x_mid in, of x out.
@@ -227,46 +295,54 @@ void Decoder::attention_part_backward(const RunState &run, int il, const int32_t
     const slm_model_params &c = model_.config();
     Layer &layer = layers_[static_cast<size_t>(il)];
     Scratch &s = scratch_;
-    const int64_t d = c.n_embd, hd = c.n_embd_head, n_q = c.n_head * hd, n_kv = c.n_head_kv * hd;
+    const int64_t d = c.n_embd, hd = c.n_embd_head, n_q = width_q(), n_kv = width_kv();
 
-    const float *dout = branch_backward(run, ROLE_ATTN_POST_NORM, il, layer.att_raw, layer.rstd_att_post, s.dh);
-    LinearGradTerm terms[6];
-    terms[0] = {dout, d, weight(run, ROLE_ATTN_OUTPUT, il)};
-    int n_terms = method_.linear_backward(run, Site::OUTPUT, il, layer.att, &dout, terms, 1, layer.kept[1], s.method);
-    backend_.linear_backward(T_, terms, n_terms, s.datt, n_q, false, precision_);
-    method_.linear_backward_input(run, Site::OUTPUT, il, s.datt, layer.kept[1], s.method);
-
-    backend_.attention_backward(attention_shape(il), run.seqs, layer.q, layer.k, layer.v, layer.att, layer.lse, s.datt,
-                                s.dq, s.dk, s.dv, s.attention);
-    backend_.rope(T_, c.n_head, hd, positions, rope(il), -1.0f, s.dq);
-    backend_.rope(T_, c.n_head_kv, hd, positions, rope(il), -1.0f, s.dk);
+    const ConstValues dout = branch_backward(run, ROLE_ATTN_POST_NORM, il, layer.att_raw, layer.rstd_att_post);
+    const bool adds = method_.adds_to_input_gradient(run);
+    const Values datt(s.datt, adds ? Format::F32 : attention_format_);
+    const Role output[1] = {ROLE_ATTN_OUTPUT};
+    linear_backward(run, Site::OUTPUT, il, operand(layer.att, T_ * n_q, s.att), &dout, output, 1, datt, true);
+    ConstValues datt_rounded = datt;
+    if (datt.format != attention_format_) {
+        backend_.copy(T_ * n_q, datt, s.dq_rounded);
+        datt_rounded = s.dq_rounded;
+    }
+    {
+        const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_ATTENTION, il);
+        backend_.attention_backward(attention_shape(il), run.seqs, layer.q, layer.k, layer.v, layer.att, layer.lse,
+                                    datt_rounded, s.dq, s.dk, s.dv, s.attention);
+    }
+    const bool q_norm = has(ROLE_ATTN_Q_NORM, il), k_norm = has(ROLE_ATTN_K_NORM, il);
+    const bool rounds = format_ == Format::BF16;
+    ConstValues dy[3] = {q_norm || !rounds ? Values(s.dq) : s.dq_rounded,
+                         k_norm || !rounds ? Values(s.dk) : s.dk_rounded, s.dv};
+    backend_.rope(T_, c.n_head, hd, positions, rope(il), -1.0f, s.dq, q_norm || !rounds ? Values(s.dq) : s.dq_rounded);
+    backend_.rope(T_, c.n_head_kv, hd, positions, rope(il), -1.0f, s.dk,
+                  k_norm || !rounds ? Values(s.dk) : s.dk_rounded);
     // The gradient before a q/k norm goes where the rotated value was: that is not read again.
-    const float *dy[3] = {s.dq, s.dk, s.dv};
-    if (has(ROLE_ATTN_Q_NORM, il)) {
-        backend_.clear(T_ * n_q, layer.q);
-        norm_backward(run, ROLE_ATTN_Q_NORM, il, c.n_head, hd, layer.rstd_q, layer.q_raw, s.dq, layer.q);
-        dy[0] = layer.q;
+    if (q_norm) {
+        float *before = before_rope(layer.q, s.q);
+        backend_.clear(T_ * n_q, before);
+        norm_backward(run, ROLE_ATTN_Q_NORM, il, c.n_head, hd, layer.rstd_q, layer.q_raw, s.dq, before);
+        dy[0] = before;
     }
-    if (has(ROLE_ATTN_K_NORM, il)) {
-        backend_.clear(T_ * n_kv, layer.k);
-        norm_backward(run, ROLE_ATTN_K_NORM, il, c.n_head_kv, hd, layer.rstd_k, layer.k_raw, s.dk, layer.k);
-        dy[1] = layer.k;
+    if (k_norm) {
+        float *before = before_rope(layer.k, s.k);
+        backend_.clear(T_ * n_kv, before);
+        norm_backward(run, ROLE_ATTN_K_NORM, il, c.n_head_kv, hd, layer.rstd_k, layer.k_raw, s.dk, before);
+        dy[1] = before;
     }
+    const Values rounded[3] = {s.dq_rounded, s.dk_rounded, s.dv_rounded};
+    for (int i = 0; i < 3; ++i) dy[i] = operand(dy[i], T_ * (i == 0 ? n_q : n_kv), rounded[i]);
 
     backend_.rms_norm(T_, 1, d, c.norm_rms_epsilon, layer.x, vector(run, ROLE_ATTN_NORM, il), s.h, layer.rstd_attn);
-    const Role roles[3] = {ROLE_ATTN_Q, ROLE_ATTN_K, ROLE_ATTN_V};
     const Role biases[3] = {ROLE_ATTN_Q_BIAS, ROLE_ATTN_K_BIAS, ROLE_ATTN_V_BIAS};
-    for (int i = 0; i < 3; ++i) {
-        const int64_t width = i == 0 ? n_q : n_kv;
-        terms[i] = {dy[i], width, weight(run, roles[i], il)};
+    for (int i = 0; i < 3; ++i)
         if (has(biases[i], il))
-            if (float *db = gradient(run, biases[i], il)) backend_.bias_backward(T_, width, dy[i], db);
-    }
-    n_terms = method_.linear_backward(run, Site::QKV, il, s.h, dy, terms, 3, layer.kept[0], s.method);
-    if (il == 0 && !method_.trains_input()) return;
-    backend_.linear_backward(T_, terms, n_terms, s.dh, d, false, precision_);
-    method_.linear_backward_input(run, Site::QKV, il, s.dh, layer.kept[0], s.method);
-    norm_backward(run, ROLE_ATTN_NORM, il, 1, d, layer.rstd_attn, layer.x, s.dh, s.dx);
+            if (float *db = gradient(run, biases[i], il)) backend_.bias_backward(T_, i == 0 ? n_q : n_kv, dy[i], db);
+    const bool wanted = il > 0 || method_.trains_input();
+    linear_backward(run, Site::QKV, il, s.h, dy, kQkv, 3, s.dh, wanted);
+    if (wanted) norm_backward(run, ROLE_ATTN_NORM, il, 1, d, layer.rstd_attn, layer.x, s.dh, s.dx);
 }
 
 void Decoder::ffn_part(const RunState &run, int il) {
@@ -277,21 +353,22 @@ void Decoder::ffn_part(const RunState &run, int il) {
     LinearOutput outs[2];
     outs[0].y = layer.gate;
     outs[1].y = layer.up;
-    outs[0].ldy = outs[1].ldy = c.n_ff;
-    outs[0].terms[0] = {scratch_.h, c.n_embd, weight(run, ROLE_FFN_GATE, il)};
-    outs[1].terms[0] = {scratch_.h, c.n_embd, weight(run, ROLE_FFN_UP, il)};
-    method_.linear_forward(run, Site::GATE_UP, il, scratch_.h, outs, layer.kept[2], scratch_.method);
-    backend_.linear(T_, outs, 2, precision_);
+    for (int i = 0; i < 2; ++i) {
+        outs[i].ldy = c.n_ff;
+        outs[i].terms[0] = {scratch_.h, c.n_embd, weight(run, kGateUp[i], il)};
+    }
+    adapt(run, Site::GATE_UP, il, scratch_.h, outs);
+    backend_.linear(T_, outs, 2);
 }
 
-void Decoder::ffn_down(const RunState &run, int il, float *x_next) {
+void Decoder::ffn_down(const RunState &run, int il, bool only_raw) {
     const slm_model_params &c = model_.config();
     Layer &layer = layers_[static_cast<size_t>(il)];
     backend_.glu(static_cast<slm_activation>(c.activation), T_ * c.n_ff, layer.gate, layer.up, scratch_.act);
     LinearOutput out;
     out.terms[0] = {scratch_.act, c.n_ff, weight(run, ROLE_FFN_DOWN, il)};
-    method_.linear_forward(run, Site::DOWN, il, scratch_.act, &out, layer.kept[3], scratch_.method);
-    add_branch(run, ROLE_FFN_POST_NORM, il, layer.x_mid, out, layer.ffn_raw, layer.rstd_ffn_post, x_next);
+    adapt(run, Site::DOWN, il, scratch_.act, &out);
+    add_branch(run, ROLE_FFN_POST_NORM, il, out, layer.ffn_raw, layer.rstd_ffn_post, only_raw);
 }
 
 // dx: gradient of the layer's output in, of x_mid out.
@@ -301,44 +378,34 @@ void Decoder::ffn_part_backward(const RunState &run, int il) {
     Scratch &s = scratch_;
     const int64_t d = c.n_embd, ff = c.n_ff;
     const slm_activation activation = static_cast<slm_activation>(c.activation);
-    if (keep_ == Keep::RESIDUAL && has(ROLE_FFN_POST_NORM, il)) {
-        ffn_down(run, il, s.dh);  // only ffn_raw is wanted
-    } else {
+    if (keep_ == Keep::RESIDUAL)
+        ffn_down(run, il, true);
+    else
         backend_.glu(activation, T_ * ff, layer.gate, layer.up, s.act);
-        LinearOutput ignored;
-        if (keep_ == Keep::RESIDUAL)
-            method_.linear_forward(run, Site::DOWN, il, s.act, &ignored, layer.kept[3], s.method);
-    }
 
-    const float *dout = branch_backward(run, ROLE_FFN_POST_NORM, il, layer.ffn_raw, layer.rstd_ffn_post, s.dh);
-    LinearGradTerm terms[6];
-    terms[0] = {dout, d, weight(run, ROLE_FFN_DOWN, il)};
-    int n_terms = method_.linear_backward(run, Site::DOWN, il, s.act, &dout, terms, 1, layer.kept[3], s.method);
-    backend_.linear_backward(T_, terms, n_terms, s.dact, ff, false, precision_);
-    method_.linear_backward_input(run, Site::DOWN, il, s.dact, layer.kept[3], s.method);
+    const ConstValues dout = branch_backward(run, ROLE_FFN_POST_NORM, il, layer.ffn_raw, layer.rstd_ffn_post);
+    const Values dact(s.dact, method_.adds_to_input_gradient(run) ? Format::F32 : format_);
+    const Role down[1] = {ROLE_FFN_DOWN};
+    linear_backward(run, Site::DOWN, il, s.act, &dout, down, 1, dact, true);
 
-    backend_.glu_backward(activation, T_ * ff, s.dact, layer.gate, layer.up);
+    backend_.glu_backward(activation, T_ * ff, dact, layer.gate, layer.up);
     backend_.rms_norm(T_, 1, d, c.norm_rms_epsilon, layer.x_mid, vector(run, ROLE_FFN_NORM, il), s.h, layer.rstd_ffn);
-    const float *dy[2] = {layer.gate, layer.up};
-    terms[0] = {dy[0], ff, weight(run, ROLE_FFN_GATE, il)};
-    terms[1] = {dy[1], ff, weight(run, ROLE_FFN_UP, il)};
-    n_terms = method_.linear_backward(run, Site::GATE_UP, il, s.h, dy, terms, 2, layer.kept[2], s.method);
-    backend_.linear_backward(T_, terms, n_terms, s.dh, d, false, precision_);
-    method_.linear_backward_input(run, Site::GATE_UP, il, s.dh, layer.kept[2], s.method);
+    const ConstValues dy[2] = {layer.gate, layer.up};
+    linear_backward(run, Site::GATE_UP, il, s.h, dy, kGateUp, 2, s.dh, true);
     norm_backward(run, ROLE_FFN_NORM, il, 1, d, layer.rstd_ffn, layer.x_mid, s.dh, s.dx);
 }
 
 // logits of n rows, before the soft cap
 void Decoder::head_chunk(const RunState &run, const int64_t *rows, int64_t n, float *out) {
     const slm_model_params &c = model_.config();
-    backend_.gather_rows(n, c.n_embd, rows, x_last_, scratch_.head_x);
+    backend_.gather_rows(n, c.n_embd, rows, scratch_.x, scratch_.head_x);
     backend_.rms_norm(n, 1, c.n_embd, c.norm_rms_epsilon, scratch_.head_x, vector(run, ROLE_OUTPUT_NORM),
                       scratch_.head_h, scratch_.head_rstd);
     LinearOutput output;
     output.y = out;
     output.ldy = c.n_vocab;
     output.terms[0] = {scratch_.head_h, c.n_embd, weight(run, model_.tied_head() ? ROLE_TOKEN_EMBD : ROLE_OUTPUT)};
-    backend_.linear(n, &output, 1, precision_);
+    backend_.linear(n, &output, 1);
 }
 
 // logits_ holds d loss / d logits; a tied head adds its gradient to the embedding's.
@@ -346,23 +413,26 @@ void Decoder::head_chunk_backward(const RunState &run, const int64_t *rows, int6
     const slm_model_params &c = model_.config();
     const Role role = model_.tied_head() ? ROLE_TOKEN_EMBD : ROLE_OUTPUT;
     Scratch &s = scratch_;
-    if (float *dw = gradient(run, role))
-        backend_.matmul(c.n_vocab, c.n_embd, n, {logits_.floats(), 1, c.n_vocab}, {s.head_h, c.n_embd, 1}, dw, c.n_embd,
-                        true);
-    // Their last use: the logits may be rounded where they lie.
-    const LinearGradTerm term = {logits_.floats(), c.n_vocab, weight(run, role)};
-    backend_.linear_backward(n, &term, 1, s.head_dh, c.n_embd, false, {precision_.compute, logits_.data()});
+    const ConstValues dy(logits_.data(), format_);
+    const int64_t lddy = format_ == Format::F32 ? c.n_vocab : 2 * static_cast<int64_t>(c.n_vocab);
+    if (float *dw = gradient(run, role)) {
+        const int64_t offsets[2] = {0, n};
+        const OuterJob job{dy, lddy, c.n_vocab, s.head_h, c.n_embd, c.n_embd, dw, c.n_embd, false};
+        backend_.outer({1, offsets}, &job, 1);
+    }
+    const LinearGradTerm term = {dy, lddy, weight(run, role)};
+    backend_.linear_backward(n, &term, 1, s.head_dh, c.n_embd, false);
     if (float *dg = gradient(run, ROLE_OUTPUT_NORM))
         backend_.rms_norm_weight_backward(n, 1, c.n_embd, s.head_rstd, s.head_x, s.head_dh, dg);
-    // head_h is free now: it becomes the gradient of the gathered rows.
-    backend_.clear(n * c.n_embd, s.head_h);
+    backend_.clear(n * c.n_embd, s.head_dx);
     backend_.rms_norm_backward(n, 1, c.n_embd, s.head_rstd, s.head_x, vector(run, ROLE_OUTPUT_NORM), s.head_dh,
-                               s.head_h);
-    backend_.scatter_rows(n, c.n_embd, rows, s.head_h, s.dx);
+                               s.head_dx);
+    backend_.scatter_rows(n, c.n_embd, rows, s.head_dx, s.dx);
 }
 
 void Decoder::head(const RunState &run, const int32_t *targets, const std::vector<int64_t> &rows, bool gradient,
                    double *loss) {
+    const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_HEAD);
     const slm_model_params &c = model_.config();
     if (gradient) backend_.clear(T_ * c.n_embd, scratch_.dx);
     const int64_t count = static_cast<int64_t>(rows.size());
@@ -371,12 +441,13 @@ void Decoder::head(const RunState &run, const int32_t *targets, const std::vecto
         const int64_t *chunk = rows.data() + first;
         head_chunk(run, chunk, n, logits_.floats());
         backend_.cross_entropy(n, c.n_vocab, c.final_logit_softcap, logits_.floats(), targets + first, gradient,
-                               loss + first);
+                               loss + first, format_);
         if (gradient) head_chunk_backward(run, chunk, n);
     }
 }
 
 void Decoder::logits(const RunState &run, const int64_t *rows, int64_t n_rows, float *out) {
+    const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_HEAD);
     const slm_model_params &c = model_.config();
     for (int64_t first = 0; first < n_rows; first += logit_rows_) {
         const int64_t n = std::min(logit_rows_, n_rows - first);

@@ -42,46 +42,67 @@ class Decoder {
  private:
     // Values of one layer, shapes in rows of T. n_q = n_head*head_dim, n_kv = n_head_kv*head_dim.
     struct Layer {
-        float *x;                                // [T, n_embd] input
-        float *rstd_attn;                        // [T]
-        float *q, *k, *v;                        // [T, n_q], [T, n_kv], [T, n_kv], after rope
-        float *q_raw, *k_raw, *rstd_q, *rstd_k;  // before q/k norms, where the model has them
-        float *att, *lse;                        // [T, n_q], [T, n_head]
-        float *att_raw, *rstd_att_post;          // before the post norm, where the model has one
-        float *x_mid;                            // [T, n_embd] after attention
-        float *rstd_ffn;                         // [T]
-        float *gate, *up;                        // [T, n_ff]
-        float *ffn_raw, *rstd_ffn_post;
-        float *kept[kSites];  // of the method
+        Values x;             // [T, n_embd] input
+        float *rstd_attn;     // [T]
+        Values q, k, v;       // [T, n_q], [T, n_kv], [T, n_kv], after rope
+        Values q_raw, k_raw;  // before q/k norms, where the model has them
+        float *rstd_q, *rstd_k;
+        Values att;      // [T, n_q]
+        float *lse;      // [T, n_head]
+        Values att_raw;  // before the post norm, where the model has one
+        float *rstd_att_post;
+        Values x_mid;     // [T, n_embd] after attention
+        float *rstd_ffn;  // [T]
+        Values gate, up;  // [T, n_ff]
+        Values ffn_raw;
+        float *rstd_ffn_post;
+        Values kept[kSites];  // of the method
     };
     struct Scratch {
-        float *h;         // [T, n_embd] normed input
-        float *act;       // [T, n_ff]
+        float *x;         // [T, n_embd] the residual stream, never rounded
+        Values h;         // [T, n_embd] normed input
+        Values act;       // [T, n_ff]
         float *residual;  // [T, n_embd], where post norms need it
+        float *q, *k;     // before rope, where the layer's are rounded
+        Values att;       // where attention is not rounded but products are
         float *dx, *dh;   // [T, n_embd]
-        float *dact;      // [T, n_ff]
+        Values dout;      // dx or dh rounded
+        float *dact;      // [T, n_ff], f32 or rounded
         float *dq, *dk, *dv, *datt;
+        Values dq_rounded, dk_rounded, dv_rounded;
         void *attention;
         float *method;
-        float *head_x, *head_h, *head_dh, *head_rstd;  // [logit_rows, n_embd], [logit_rows]
+        float *head_x, *head_dh, *head_dx, *head_rstd;  // [logit_rows, n_embd], [logit_rows]
+        Values head_h;
     };
 
-    void attention_part(const RunState &run, int layer, const int32_t *positions);
+    void attention_part(const RunState &run, int layer, const int32_t *positions, bool again);
     void attention_part_backward(const RunState &run, int layer, const int32_t *positions);
     void ffn_part(const RunState &run, int layer);
-    void ffn_down(const RunState &run, int layer, float *x_next);
+    void ffn_down(const RunState &run, int layer, bool only_raw);
     void ffn_part_backward(const RunState &run, int layer);
     void head_chunk(const RunState &run, const int64_t *rows, int64_t n, float *out);
     void head_chunk_backward(const RunState &run, const int64_t *rows, int64_t n);
-    // y = x + post_norm(linear): the end of both halves of a block
-    void add_branch(const RunState &run, Role norm, int layer, const float *x, LinearOutput out, float *raw,
-                    float *rstd, float *y);
+    // x itself where it has the products' format, else its rounded copy
+    ConstValues operand(ConstValues x, int64_t n, Values rounded);
+    // The method's part of a site's forward: it may add terms to outs.
+    void adapt(const RunState &run, Site site, int layer, ConstValues x, LinearOutput *outs);
+    // A site's backward: the method's gradients, then dx where it is wanted.
+    void linear_backward(const RunState &run, Site site, int layer, ConstValues x, const ConstValues *dy,
+                         const Role *roles, int count, Values dx, bool wanted);
+    // scratch x += post_norm(linear): the end of both halves of a block. only_raw: just raw and rstd.
+    void add_branch(const RunState &run, Role norm, int layer, LinearOutput out, Values raw, float *rstd,
+                    bool only_raw);
     // dy of the branch from d of the residual stream
-    const float *branch_backward(const RunState &run, Role norm, int layer, const float *raw, const float *rstd,
-                                 float *work);
+    ConstValues branch_backward(const RunState &run, Role norm, int layer, Values raw, const float *rstd);
     void norm_backward(const RunState &run, Role role, int layer, int64_t groups, int64_t n, const float *rstd,
-                       const float *x, const float *dy, float *dx);
+                       ConstValues x, const float *dy, float *dx);
 
+    int64_t width_q() const { return static_cast<int64_t>(model_.config().n_head) * model_.config().n_embd_head; }
+    int64_t width_kv() const { return static_cast<int64_t>(model_.config().n_head_kv) * model_.config().n_embd_head; }
+    // With rounded values the sum after attention cannot be made again from the kept input.
+    bool keeps_x_mid() const { return format_ == Format::BF16; }
+    static float *before_rope(Values after, float *own) { return after.rounded() ? own : after.f32(); }
     Weight weight(const RunState &run, Role role, int layer = -1) const {
         return method_.weight(run.parameters, model_.index(role, layer));
     }
@@ -100,13 +121,13 @@ class Decoder {
     const Method &method_;
     Backend &backend_;
     int64_t max_positions_, logit_rows_;
-    Precision precision_;
+    Format format_;            // of kept activations and of the products
+    Format attention_format_;  // the same, where attention can
     Buffer rope_global_memory_, rope_local_memory_, logits_;
     RopeTable rope_global_, rope_local_;
     int64_t T_ = 0;
     Keep keep_ = Keep::NOTHING;
     std::vector<Layer> layers_;
-    float *x_last_ = nullptr;
     Scratch scratch_{};
 };
 

@@ -39,15 +39,18 @@ class Full final : public Method {
         return offset(tensor) < 0 ? nullptr : gradients + offset(tensor);
     }
     // forward: y = x W^T
-    int linear_backward(const RunState &run, Site site, int layer, const float *x, const float *const *dy,
-                        LinearGradTerm * /*terms*/, int n_terms, float * /*kept*/, float * /*scratch*/) const override {
+    int linear_backward(const RunState &run, Site site, int layer, ConstValues x, const ConstValues *dy,
+                        LinearGradTerm * /*terms*/, int n_terms, Values /*kept*/, float * /*scratch*/) const override {
         const SiteLinears linears = linears_of(site);
+        const int64_t offsets[2] = {0, run.seqs.tokens()};
+        OuterJob jobs[3];
         for (int i = 0; i < linears.count; ++i) {
             const int64_t tensor = model_.index(role_of(linears.linears[i]), layer);
             const Weight &w = model_.tensor_at(tensor).weight;
-            model_.backend().matmul(w.rows, w.columns, run.seqs.tokens(), {dy[i], 1, w.rows}, {x, w.columns, 1},
-                                    weight_gradient(run.gradients, tensor), w.columns, true);
+            jobs[i] = {dy[i],     w.rows, w.rows, x, w.columns, w.columns, weight_gradient(run.gradients, tensor),
+                       w.columns, false};
         }
+        model_.backend().outer({1, offsets}, jobs, linears.count);
         return n_terms;
     }
     void merge(const float *parameters, int64_t tensor, float *w) const override {

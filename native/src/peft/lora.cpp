@@ -27,13 +27,14 @@ class Lora final : public Method {
     Lora(const Model &model, const slm_adapter_params &params);
 
     void initialize(float *parameters) const override;
-    int64_t kept_values(Site site, int layer, int64_t T) const override { return T * width(at(site, layer)); }
+    int64_t kept_values(Site site, int layer, int64_t T) const override { return T * stride(at(site, layer)); }
     int64_t scratch_values(int64_t T) const override { return T * (widest_ + (dropout_ > 0 ? longest_ : 0)); }
-    void linear_forward(const RunState &run, Site site, int layer, const float *x, LinearOutput *outputs, float *kept,
+    void linear_forward(const RunState &run, Site site, int layer, ConstValues x, LinearOutput *outputs, Values kept,
                         float *scratch) const override;
-    int linear_backward(const RunState &run, Site site, int layer, const float *x, const float *const *dy,
-                        LinearGradTerm *terms, int n_terms, float *kept, float *scratch) const override;
-    void linear_backward_input(const RunState &run, Site site, int layer, float *dx, float *kept,
+    int linear_backward(const RunState &run, Site site, int layer, ConstValues x, const ConstValues *dy,
+                        LinearGradTerm *terms, int n_terms, Values kept, float *scratch) const override;
+    bool adds_to_input_gradient(const RunState &run) const override { return drops(run); }
+    void linear_backward_input(const RunState &run, Site site, int layer, float *dx, Values kept,
                                float *scratch) const override;
     void merge(const float *parameters, int64_t tensor, float *w) const override;
 
@@ -42,9 +43,11 @@ class Lora final : public Method {
         return sites_[static_cast<size_t>(layer * kSites + static_cast<int>(site))];
     }
     int64_t width(const SiteTargets &site) const { return static_cast<int64_t>(site.targets.size()) * rank_; }
+    // Of rows of u and du: an odd rank leaves room for the zero that ends rounded values.
+    int64_t stride(const SiteTargets &site) const { return width(site) + rank_ % 2 * (2 - width(site) % 2); }
     bool drops(const RunState &run) const { return run.training && dropout_ > 0; }
     // out = dropout mask of `target` applied to x [T, n_in]
-    void drop(const RunState &run, const Target &target, int64_t n_in, const float *x, float *out) const;
+    void drop(const RunState &run, const Target &target, int64_t n_in, ConstValues x, Values out) const;
 
     int64_t rank_;
     float scale_, dropout_;
@@ -84,7 +87,7 @@ Lora::Lora(const Model &model, const slm_adapter_params &params)
                 const ModelTensor &base = model.tensor(role_of(linears.linears[target.linear]), layer);
                 target.b = add_trainable(base.name + ".lora_b", rank_, target.n_out, 2, false);
             }
-            widest_ = std::max(widest_, width(site));
+            widest_ = std::max(widest_, stride(site));
             longest_ = std::max(longest_, site.n_in);
             sites_.push_back(std::move(site));
         }
@@ -102,88 +105,92 @@ void Lora::initialize(float *parameters) const {
     }
 }
 
-void Lora::drop(const RunState &run, const Target &target, int64_t n_in, const float *x, float *out) const {
+void Lora::drop(const RunState &run, const Target &target, int64_t n_in, ConstValues x, Values out) const {
     for (int64_t s = 0; s < run.seqs.count; ++s) {
         const int64_t first = run.seqs.offsets[s], n = run.seqs.offsets[s + 1] - first;
         const uint64_t key = combine_keys(combine_keys(run.dropout_seed, target.key), run.sample_keys[s]);
-        model_.backend().dropout(n, n_in, key, dropout_, x + first * n_in, out + first * n_in);
+        model_.backend().dropout(n, n_in, key, dropout_, x.at(first * n_in), out.at(first * n_in));
     }
 }
 
 // kept = u = s A drop(x), [T, targets * r]
-void Lora::linear_forward(const RunState &run, Site site, int layer, const float *x, LinearOutput *outputs, float *kept,
+void Lora::linear_forward(const RunState &run, Site site, int layer, ConstValues x, LinearOutput *outputs, Values kept,
                           float *scratch) const {
     const SiteTargets &own = at(site, layer);
     if (own.targets.empty()) return;
     Backend &backend = model_.backend();
-    const int64_t T = run.seqs.tokens(), R = width(own), n_in = own.n_in;
+    const int64_t T = run.seqs.tokens(), ld = stride(own), n_in = own.n_in;
+    LinearOutput u;
+    u.y = kept;
+    u.ldy = ld;
     if (!drops(run)) {
-        backend.matmul(T, R, n_in, {x, n_in, 1}, {run.parameters + own.targets[0].a, 1, n_in}, kept, R, false);
+        u.terms[0] = {x, n_in, {&f32_, run.parameters + own.targets[0].a, width(own), n_in}};
+        backend.linear(T, &u, 1);
     } else {
-        float *dropped = scratch + T * widest_;
+        const Values dropped(scratch + T * widest_, x.format);
         for (size_t i = 0; i < own.targets.size(); ++i) {
             drop(run, own.targets[i], n_in, x, dropped);
-            backend.matmul(T, rank_, n_in, {dropped, n_in, 1}, {run.parameters + own.targets[i].a, 1, n_in},
-                           kept + static_cast<int64_t>(i) * rank_, R, false);
+            u.y = kept.at(static_cast<int64_t>(i) * rank_);
+            u.terms[0] = {dropped, n_in, {&f32_, run.parameters + own.targets[i].a, rank_, n_in}};
+            backend.linear(T, &u, 1);
         }
     }
-    backend.scale(T * R, scale_, kept);
+    backend.scale(T * ld, scale_, kept);
     for (size_t i = 0; i < own.targets.size(); ++i) {
         const Target &target = own.targets[i];
         LinearOutput &out = outputs[target.linear];
         out.terms[out.n_terms++] = {
-            kept + static_cast<int64_t>(i) * rank_, R, {&f32_, run.parameters + target.b, target.n_out, rank_}, true};
+            kept.at(static_cast<int64_t>(i) * rank_), ld, {&f32_, run.parameters + target.b, target.n_out, rank_}};
     }
 }
 
 // forward: u = s A x, y += B u; so dB = dy u^T, du = s B^T dy, dA = du x^T, dx += A^T du.
-int Lora::linear_backward(const RunState &run, Site site, int layer, const float *x, const float *const *dy,
-                          LinearGradTerm *terms, int n_terms, float *kept, float *scratch) const {
+int Lora::linear_backward(const RunState &run, Site site, int layer, ConstValues x, const ConstValues *dy,
+                          LinearGradTerm *terms, int n_terms, Values kept, float *scratch) const {
     const SiteTargets &own = at(site, layer);
     if (own.targets.empty()) return n_terms;
     Backend &backend = model_.backend();
-    const int64_t T = run.seqs.tokens(), R = width(own), n_in = own.n_in;
-    float *du = scratch, *dropped = scratch + T * widest_;
+    const int64_t T = run.seqs.tokens(), R = width(own), ld = stride(own), n_in = own.n_in;
+    const Values du(scratch, x.format), dropped(scratch + T * widest_, x.format);
+    OuterJob jobs[4];
+    int n_jobs = 0;
+    for (const Target &target : own.targets) {
+        const int64_t column = n_jobs * rank_;
+        const LinearGradTerm through_b{
+            dy[target.linear], target.n_out, {&f32_, run.parameters + target.b, target.n_out, rank_}};
+        backend.linear_backward(T, &through_b, 1, du.at(column), ld, false);
+        jobs[n_jobs++] = {kept.at(column),          ld,    rank_, dy[target.linear], target.n_out, target.n_out,
+                          run.gradients + target.b, rank_, true};
+    }
+    backend.scale(T * ld, scale_, du);
+    if (!drops(run)) {
+        jobs[n_jobs++] = {du, ld, R, x, n_in, n_in, run.gradients + own.targets[0].a, n_in, false};
+        backend.outer(run.seqs, jobs, n_jobs);
+        terms[n_terms++] = {du, ld, {&f32_, run.parameters + own.targets[0].a, R, n_in}};
+        return n_terms;
+    }
+    backend.outer(run.seqs, jobs, n_jobs);
     for (size_t i = 0; i < own.targets.size(); ++i) {
-        const Target &target = own.targets[i];
-        const int64_t column = static_cast<int64_t>(i) * rank_;
-        const float *d = dy[target.linear];
-        backend.matmul(T, rank_, target.n_out, {d, target.n_out, 1}, {run.parameters + target.b, rank_, 1}, du + column,
-                       R, false);
-        for (int64_t s = 0; s < run.seqs.count; ++s) {
-            const int64_t first = run.seqs.offsets[s], n = run.seqs.offsets[s + 1] - first;
-            backend.matmul(target.n_out, rank_, n, {d + first * target.n_out, 1, target.n_out},
-                           {kept + first * R + column, R, 1}, run.gradients + target.b, rank_, true);
-        }
+        drop(run, own.targets[i], n_in, x, dropped);
+        const OuterJob job{du.at(static_cast<int64_t>(i) * rank_), ld,   rank_, dropped, n_in, n_in,
+                           run.gradients + own.targets[i].a,       n_in, false};
+        backend.outer(run.seqs, &job, 1);
     }
-    backend.scale(T * R, scale_, du);
-    const int64_t groups = drops(run) ? static_cast<int64_t>(own.targets.size()) : 1, rows = R / groups;
-    for (int64_t g = 0; g < groups; ++g) {
-        const float *input = x;
-        if (drops(run)) {
-            drop(run, own.targets[static_cast<size_t>(g)], n_in, x, dropped);
-            input = dropped;
-        }
-        for (int64_t s = 0; s < run.seqs.count; ++s) {
-            const int64_t first = run.seqs.offsets[s], n = run.seqs.offsets[s + 1] - first;
-            backend.matmul(rows, n_in, n, {du + first * R + g * rows, 1, R}, {input + first * n_in, n_in, 1},
-                           run.gradients + own.targets[static_cast<size_t>(g)].a, n_in, true);
-        }
-    }
-    if (!drops(run)) terms[n_terms++] = {du, R, {&f32_, run.parameters + own.targets[0].a, R, n_in}, true};
     return n_terms;
 }
 
-void Lora::linear_backward_input(const RunState &run, Site site, int layer, float *dx, float * /*kept*/,
+void Lora::linear_backward_input(const RunState &run, Site site, int layer, float *dx, Values kept,
                                  float *scratch) const {
     const SiteTargets &own = at(site, layer);
-    if (own.targets.empty() || !drops(run)) return;
+    if (own.targets.empty()) return;
     Backend &backend = model_.backend();
-    const int64_t T = run.seqs.tokens(), R = width(own), n_in = own.n_in;
-    float *du = scratch, *dropped = scratch + T * widest_;
+    const int64_t T = run.seqs.tokens(), ld = stride(own), n_in = own.n_in;
+    const Values du(scratch, kept.format);
+    float *dropped = scratch + T * widest_;
     for (size_t i = 0; i < own.targets.size(); ++i) {
-        backend.matmul(T, n_in, rank_, {du + static_cast<int64_t>(i) * rank_, R, 1},
-                       {run.parameters + own.targets[i].a, n_in, 1}, dropped, n_in, false);
+        const LinearGradTerm term{
+            du.at(static_cast<int64_t>(i) * rank_), ld, {&f32_, run.parameters + own.targets[i].a, rank_, n_in}};
+        backend.linear_backward(T, &term, 1, dropped, n_in, false);
         drop(run, own.targets[i], n_in, dropped, dropped);
         backend.add(T * n_in, dropped, dx);
     }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/profile.hpp"
 #include "model/model.hpp"
 
 namespace slm {
@@ -43,6 +44,7 @@ struct RunState {
     float *parameters = nullptr;  // the method's block
     float *gradients = nullptr;
     uint64_t dropout_seed = 0;
+    Profile *profile = nullptr;  // nullptr: nobody measures
 };
 
 class Method {
@@ -62,20 +64,23 @@ class Method {
     // Where the gradient of a base tensor is summed; nullptr: frozen.
     virtual float *weight_gradient(float * /*gradients*/, int64_t /*tensor*/) const { return nullptr; }
 
-    // Values kept from forward to backward at a site, and scratch shared by all sites.
+    // Values kept from forward to backward at a site, and f32 scratch shared by all sites.
     virtual int64_t kept_values(Site /*site*/, int /*layer*/, int64_t /*T*/) const { return 0; }
     virtual int64_t scratch_values(int64_t /*T*/) const { return 0; }
 
-    // Site "linear". Forward may add a second term to outputs[i] (one per linear of the site, in its order).
-    virtual void linear_forward(const RunState &, Site, int /*layer*/, const float * /*x*/, LinearOutput * /*outputs*/,
-                                float * /*kept*/, float * /*scratch*/) const {}
+    // Site "linear". x, dy and kept have the format of the products. Forward may add a second term to outputs[i] (one
+    // per linear of the site, in its order).
+    virtual void linear_forward(const RunState &, Site, int /*layer*/, ConstValues /*x*/, LinearOutput * /*outputs*/,
+                                Values /*kept*/, float * /*scratch*/) const {}
     // Sums the site's gradients from dy[i]; may append terms towards dx, and returns how many there are then.
-    virtual int linear_backward(const RunState &, Site, int /*layer*/, const float * /*x*/, const float *const * /*dy*/,
-                                LinearGradTerm * /*terms*/, int n_terms, float * /*kept*/, float * /*scratch*/) const {
+    virtual int linear_backward(const RunState &, Site, int /*layer*/, ConstValues /*x*/, const ConstValues * /*dy*/,
+                                LinearGradTerm * /*terms*/, int n_terms, Values /*kept*/, float * /*scratch*/) const {
         return n_terms;
     }
+    // Whether linear_backward_input has something to add; dx is f32 then.
+    virtual bool adds_to_input_gradient(const RunState &) const { return false; }
     // Adds what a term cannot express to dx, after the terms were applied.
-    virtual void linear_backward_input(const RunState &, Site, int /*layer*/, float * /*dx*/, float * /*kept*/,
+    virtual void linear_backward_input(const RunState &, Site, int /*layer*/, float * /*dx*/, Values /*kept*/,
                                        float * /*scratch*/) const {}
 
     // Adds the method's change of base tensor `name` to w [rows, columns].

@@ -157,6 +157,7 @@ RunState Context::prepare(const slm_batch &batch, bool training) {
     run.parameters = adapter_ ? adapter_->parameters() : nullptr;
     run.gradients = training ? block(SLM_BLOCK_GRADIENTS) : nullptr;
     run.dropout_seed = params_.dropout_seed;
+    run.profile = &profile_;
     Arena arena(work_.data(), work_.bytes());
     decoder_.lay_out(arena, batch.n_tokens, training ? keep_for(batch.n_tokens) : Keep::NOTHING, training);
     return run;
@@ -211,8 +212,9 @@ void Context::step(const slm_step_params &params, slm_step_result &out) {
     if (params.step < 1 || params.n_targets < 1)
         fail(SLM_STATUS_INVALID_ARGUMENT, "step %lld over %lld targets: both are counted from 1",
              static_cast<long long>(params.step), static_cast<long long>(params.n_targets));
-    float *gradients = block(SLM_BLOCK_GRADIENTS);
     Backend &backend = model_->backend();
+    const PhaseScope scope(&profile_, backend.bytes_moved(), SLM_PHASE_OPTIMIZER);
+    float *gradients = block(SLM_BLOCK_GRADIENTS);
     const double mean = 1.0 / static_cast<double>(params.n_targets);
     const double norm = std::sqrt(backend.sum_squares(n_values(), gradients)) * mean;
     if (!std::isfinite(norm))
@@ -227,7 +229,16 @@ void Context::step(const slm_step_params &params, slm_step_result &out) {
         backend.adamw(tensor.n_values(), scale, params, decay, gradients + at, block(SLM_BLOCK_MOMENT1) + at,
                       block(SLM_BLOCK_MOMENT2) + at, adapter_->parameters() + at);
     }
-    std::memset(gradients, 0, static_cast<size_t>(n_values()) * sizeof(float));
+    backend.clear(n_values(), gradients);
+}
+
+void Context::get_profile(slm_profile &out) const {
+    for (int phase = 0; phase < SLM_PHASE_COUNT; ++phase) {
+        out.nanoseconds[phase] = profile_.nanoseconds(phase);
+        out.bytes[phase] = profile_.bytes(phase);
+        out.calls[phase] = profile_.calls(phase);
+    }
+    out.n_events = profile_.n_events();
 }
 
 }  // namespace slm

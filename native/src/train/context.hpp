@@ -36,6 +36,8 @@ class Context {
     void step(const slm_step_params &params, slm_step_result &out);
     float *block(slm_block block) const;
     int64_t n_values() const { return method().n_values(); }
+    void get_profile(slm_profile &out) const;
+    void trace(slm_trace_event *events, uint64_t capacity) { profile_.trace(events, capacity); }
     void cancel(bool on) { cancel_.store(on); }
 
  private:
@@ -55,6 +57,7 @@ class Context {
     std::vector<int64_t> rows_;
     std::vector<double> row_losses_;
     std::vector<uint64_t> keys_;
+    Profile profile_;
     std::atomic<bool> cancel_{false};
 };
 
