@@ -96,8 +96,7 @@ typedef enum slm_phase {
     SLM_PHASE_ATTENTION = 2, /* both directions */
     SLM_PHASE_HEAD = 3,      /* logits, loss and their backward */
     SLM_PHASE_ADAPTER = 4,   /* the method's own products and gradients */
-    SLM_PHASE_OPTIMIZER = 5,
-    SLM_PHASE_COUNT = 6
+    SLM_PHASE_OPTIMIZER = 5
 } slm_phase;
 
 /* Structs that slm_sizeof knows. */
@@ -267,9 +266,9 @@ typedef struct slm_self_check {
 /* Sums since the context was made, by slm_phase. */
 typedef struct slm_profile {
     uint64_t size;
-    uint64_t nanoseconds[SLM_PHASE_COUNT]; /* wall time */
-    uint64_t bytes[SLM_PHASE_COUNT];       /* weights and values that the phase's products and attention read or wrote */
-    uint64_t calls[SLM_PHASE_COUNT];
+    uint64_t nanoseconds[8]; /* wall time */
+    uint64_t bytes[8];       /* weights and values that products, attention and the optimizer read or wrote */
+    uint64_t calls[8];
     uint64_t n_events; /* of the trace: recorded, and what did not fit */
 } slm_profile;
 

@@ -84,3 +84,23 @@ public enum NativeBlock : uint
     /// <summary>AdamW's v.</summary>
     Moment2 = 3,
 }
+
+/// <summary>Where a context's time goes; each is without the ones that ran inside it.</summary>
+public enum NativePhase : uint
+{
+    /// <summary>Base products, norms and gates.</summary>
+    Forward = 0,
+
+    /// <summary>The same of the backward, recomputation included.</summary>
+    Backward = 1,
+
+    /// <summary>Both directions.</summary>
+    Attention = 2,
+
+    /// <summary>Logits, loss and their backward.</summary>
+    Head = 3,
+
+    /// <summary>The method's own products and gradients.</summary>
+    Adapter = 4,
+    Optimizer = 5,
+}

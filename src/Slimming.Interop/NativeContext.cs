@@ -159,6 +159,26 @@ public sealed unsafe class NativeContext : NativeObject
         return new StepResult(result.grad_norm, result.clip);
     }
 
+    /// <summary>Time and bytes by phase so far; they are always counted.</summary>
+    public PhaseTotal[] Profile()
+    {
+        using var context = new Lease(this);
+        var native = new slm_profile { size = (ulong)sizeof(slm_profile) };
+        var error = stackalloc sbyte[Status.ErrorBytes];
+        Status.Check(
+            SlimmingNative.slm_context_get_profile((slm_context*)context.Pointer, &native, error, Status.ErrorBytes),
+            error
+        );
+        var phases = Enum.GetValues<NativePhase>();
+        var totals = new PhaseTotal[phases.Length];
+        for (var i = 0; i < phases.Length; i++)
+        {
+            var time = TimeSpan.FromTicks((long)(native.nanoseconds[i] / (ulong)TimeSpan.NanosecondsPerTick));
+            totals[i] = new PhaseTotal(phases[i], time, (long)native.bytes[i], (long)native.calls[i]);
+        }
+        return totals;
+    }
+
     /// <summary>Sets or clears the flag that running and later calls look at in every layer; from any thread.</summary>
     public void Cancel(bool on)
     {

@@ -148,3 +148,10 @@ public readonly record struct StepParams
 /// <param name="GradNorm">L2 over all trainables, after division, before clipping.</param>
 /// <param name="Clip">Factor applied, at most 1.</param>
 public readonly record struct StepResult(double GradNorm, double Clip);
+
+/// <summary>Sums of one phase since the context was made.</summary>
+/// <param name="Phase">Which.</param>
+/// <param name="Time">Wall time, without other phases that ran inside it.</param>
+/// <param name="Bytes">Weights and values that products, attention and the optimizer read or wrote.</param>
+/// <param name="Calls">How often it was entered.</param>
+public readonly record struct PhaseTotal(NativePhase Phase, TimeSpan Time, long Bytes, long Calls);

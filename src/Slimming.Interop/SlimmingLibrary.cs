@@ -104,5 +104,7 @@ public static unsafe class SlimmingLibrary
             [slm_struct.SLM_STRUCT_STEP_PARAMS] = Unsafe.SizeOf<slm_step_params>(),
             [slm_struct.SLM_STRUCT_STEP_RESULT] = Unsafe.SizeOf<slm_step_result>(),
             [slm_struct.SLM_STRUCT_SELF_CHECK] = Unsafe.SizeOf<slm_self_check>(),
+            [slm_struct.SLM_STRUCT_PROFILE] = Unsafe.SizeOf<slm_profile>(),
+            [slm_struct.SLM_STRUCT_TRACE_EVENT] = Unsafe.SizeOf<slm_trace_event>(),
         };
 }

@@ -92,6 +92,7 @@ public class NativeTests
         adapter.Parameters.ToArray().ShouldNotBe(before);
         context.Evaluate(batch, losses, targets);
         losses[0].ShouldBeLessThan(evaluated);
+        context.Profile().ShouldAllBe(total => total.Time > TimeSpan.Zero && total.Bytes > 0 && total.Calls > 0);
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 // Whole models through the C interface: loss, logits and every trainable's gradient against the f64 decoder.
 #include <gtest/gtest.h>
 
+#include "core/profile.hpp"
 #include "tiny_model.hpp"
 
 namespace {
@@ -248,7 +249,7 @@ TEST(Profile, PhasesAndTraceCoverAStep) {
     ASSERT_LE(profile.n_events, events.size());
     uint64_t whole = 0, sum = 0;
     for (uint64_t i = 0; i < profile.n_events; ++i) {
-        EXPECT_LT(events[i].phase, uint32_t(SLM_PHASE_COUNT));
+        EXPECT_LT(events[i].phase, uint32_t(slm::kPhases));
         EXPECT_LE(events[i].begin_ns, events[i].end_ns);
         if (events[i].phase != SLM_PHASE_ATTENTION && events[i].phase != SLM_PHASE_ADAPTER)
             whole += events[i].end_ns - events[i].begin_ns;

@@ -9,6 +9,9 @@
 
 namespace slm {
 
+// Phases counted, of the 8 that slm_profile has room for.
+inline constexpr int kPhases = SLM_PHASE_OPTIMIZER + 1;
+
 class Profile {
  public:
     static uint64_t now() {
@@ -49,7 +52,7 @@ class Profile {
     uint64_t n_events() const { return n_events_; }
 
  private:
-    uint64_t nanoseconds_[SLM_PHASE_COUNT] = {}, calls_[SLM_PHASE_COUNT] = {}, bytes_[SLM_PHASE_COUNT] = {};
+    uint64_t nanoseconds_[kPhases] = {}, calls_[kPhases] = {}, bytes_[kPhases] = {};
     uint64_t since_ = 0, bytes_then_ = 0;
     int current_ = -1;
     slm_trace_event *events_ = nullptr;

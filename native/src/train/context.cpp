@@ -233,7 +233,7 @@ void Context::step(const slm_step_params &params, slm_step_result &out) {
 }
 
 void Context::get_profile(slm_profile &out) const {
-    for (int phase = 0; phase < SLM_PHASE_COUNT; ++phase) {
+    for (int phase = 0; phase < kPhases; ++phase) {
         out.nanoseconds[phase] = profile_.nanoseconds(phase);
         out.bytes[phase] = profile_.bytes(phase);
         out.calls[phase] = profile_.calls(phase);

@@ -91,6 +91,17 @@ internal enum slm_block : uint
 }
 
 [NativeTypeName("unsigned int")]
+internal enum slm_phase : uint
+{
+    SLM_PHASE_FORWARD = 0,
+    SLM_PHASE_BACKWARD = 1,
+    SLM_PHASE_ATTENTION = 2,
+    SLM_PHASE_HEAD = 3,
+    SLM_PHASE_ADAPTER = 4,
+    SLM_PHASE_OPTIMIZER = 5,
+}
+
+[NativeTypeName("unsigned int")]
 internal enum slm_struct : uint
 {
     SLM_STRUCT_RUNTIME_PARAMS = 0,
@@ -105,6 +116,8 @@ internal enum slm_struct : uint
     SLM_STRUCT_STEP_PARAMS = 9,
     SLM_STRUCT_STEP_RESULT = 10,
     SLM_STRUCT_SELF_CHECK = 11,
+    SLM_STRUCT_PROFILE = 12,
+    SLM_STRUCT_TRACE_EVENT = 13,
 }
 
 internal partial struct slm_runtime
@@ -477,6 +490,57 @@ internal partial struct slm_self_check
     }
 }
 
+internal partial struct slm_profile
+{
+    [NativeTypeName("uint64_t")]
+    public ulong size;
+
+    [NativeTypeName("uint64_t[8]")]
+    public _nanoseconds_e__FixedBuffer nanoseconds;
+
+    [NativeTypeName("uint64_t[8]")]
+    public _bytes_e__FixedBuffer bytes;
+
+    [NativeTypeName("uint64_t[8]")]
+    public _calls_e__FixedBuffer calls;
+
+    [NativeTypeName("uint64_t")]
+    public ulong n_events;
+
+    [InlineArray(8)]
+    public partial struct _nanoseconds_e__FixedBuffer
+    {
+        public ulong e0;
+    }
+
+    [InlineArray(8)]
+    public partial struct _bytes_e__FixedBuffer
+    {
+        public ulong e0;
+    }
+
+    [InlineArray(8)]
+    public partial struct _calls_e__FixedBuffer
+    {
+        public ulong e0;
+    }
+}
+
+internal partial struct slm_trace_event
+{
+    [NativeTypeName("uint32_t")]
+    public uint phase;
+
+    [NativeTypeName("int32_t")]
+    public int layer;
+
+    [NativeTypeName("uint64_t")]
+    public ulong begin_ns;
+
+    [NativeTypeName("uint64_t")]
+    public ulong end_ns;
+}
+
 internal static unsafe partial class SlimmingNative
 {
     [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
@@ -556,6 +620,12 @@ internal static unsafe partial class SlimmingNative
 
     [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     internal static extern slm_status slm_context_step(slm_context* context, [NativeTypeName("const slm_step_params *")] slm_step_params* @params, slm_step_result* @out, [NativeTypeName("char *")] sbyte* error, [NativeTypeName("size_t")] nuint error_capacity);
+
+    [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    internal static extern slm_status slm_context_get_profile([NativeTypeName("const slm_context *")] slm_context* context, slm_profile* @out, [NativeTypeName("char *")] sbyte* error, [NativeTypeName("size_t")] nuint error_capacity);
+
+    [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    internal static extern slm_status slm_context_trace(slm_context* context, slm_trace_event* events, [NativeTypeName("uint64_t")] ulong capacity, [NativeTypeName("char *")] sbyte* error, [NativeTypeName("size_t")] nuint error_capacity);
 
     [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     internal static extern void slm_context_cancel(slm_context* context, [NativeTypeName("int32_t")] int on);
