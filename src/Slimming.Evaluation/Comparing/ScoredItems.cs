@@ -11,6 +11,9 @@ public sealed class ScoredItems : IDisposable
 
     private readonly ResultsStore _store;
 
+    /// <summary>All items without texts: read once, however many tasks and groups they belong to.</summary>
+    private List<ItemRow>? _rows;
+
     private ScoredItems(string directory, ResultsStore store)
     {
         (Directory, _store) = (directory, store);
@@ -55,9 +58,10 @@ public sealed class ScoredItems : IDisposable
     /// </summary>
     internal Dictionary<(string Hash, int Copy), ItemRow> Items(string task)
     {
+        _rows ??= [.. _store.ReadItems()];
         var rows = Groups.Contains(task, StringComparer.Ordinal)
-            ? _store.ReadItems().Where(row => row.Groups?.Contains(task, StringComparer.Ordinal) == true)
-            : _store.ReadItems(task: task);
+            ? _rows.Where(row => row.Groups?.Contains(task, StringComparer.Ordinal) == true)
+            : _rows.Where(row => row.Task == task);
         var copies = new Dictionary<string, int>(StringComparer.Ordinal);
         var items = new Dictionary<(string, int), ItemRow>();
         foreach (var row in rows.OrderBy(row => row.Task, StringComparer.Ordinal).ThenBy(row => row.Doc))
