@@ -1,13 +1,23 @@
 #!/usr/bin/env bash
-# Bench over as many items as the full sets have, on a tiny model: memory after item 500 and size of the
+# Bench over as many items as the full sets have, on a tiny model (MODEL, of arch llama, names another): memory after item 500 and size of the
 # results. The available rows are repeated, each made different by a number, in the hub's own layout.
 #   score-scale.sh [hellaswag|mmlu]     both by default
 set -euo pipefail
 source "$(dirname "$0")/watch.sh"
-model=${MODEL:-$root/scripts/demo/model.gguf}
+model=${MODEL:-$root/tests/fixtures/arch-llama/model-f32.gguf}
 require "$model"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+
+# The tiny model has 512 positions; five worked examples in its small vocabulary take more, and rotary positions have no end.
+lengthen='
+    const fs = require("fs");
+    const [from, to] = process.argv.slice(1);
+    const bytes = fs.readFileSync(from);
+    const key = Buffer.from("llama.context_length");
+    bytes.writeUInt32LE(4096, bytes.indexOf(key) + key.length + 4);
+    fs.writeFileSync(to, bytes);'
+node -e "$lengthen" "$model" "$work/model.gguf"
 
 make_rows='
     const fs = require("fs");
@@ -32,7 +42,7 @@ make_exam='
 # The kernel is asked for the resident set while the run goes on; the first reading at 500 items or more is the base.
 run_task() {
     local task=$1 items=$2 out=$work/results-$1 child seen=0 base=0 peak=0 done_items=0
-    local args=(bench --model "$model" --tasks "$task" --data-dir "$work/data" --out "$out" --threads "${THREADS:-$(nproc)}" "${@:3}")
+    local args=(bench --model "$work/model.gguf" --tasks "$task" --data-dir "$work/data" --out "$out" --threads "${THREADS:-$(nproc)}" "${@:3}")
     "$slimming" "${args[@]}" > "$work/log" 2>&1 &
     child=$!
     while kill -0 "$child" 2> /dev/null; do

@@ -281,25 +281,7 @@ public sealed class LlamaEngineTests
                 .Where(c => c.GetProperty("id").GetString() is "c01" or "c10")
         )
         {
-            var prompt = Ints(sample.GetProperty("prompt_ids"));
-            engine.Codec.Tokenize(sample.GetProperty("prompt_text").GetString()!).ShouldBe(prompt);
-            var greedy = sample.GetProperty("greedy");
-            var generation = new TextGenerator(engine).Generate(prompt, new GenerateOptions { MaxTokens = 48 });
-            generation.Tokens.ShouldBe(Ints(greedy.GetProperty("ids")));
-            generation.Text.ShouldBe(greedy.GetProperty("text").GetString());
-            generation.LogProbs.ShouldBe(
-                greedy.GetProperty("logprob_of_chosen").EnumerateArray().Select(p => p.GetDouble()),
-                2e-3
-            );
-            var expected = sample.GetProperty("beam").GetProperty("beams").EnumerateArray().ToList();
-            var beams = new BeamSearch(engine, 3).Search(prompt, 32);
-            for (var b = 0; b < 3; b++)
-            {
-                beams[b].Tokens.ShouldBe(Ints(expected[b].GetProperty("ids")));
-                beams[b].Score.ShouldBe(expected[b].GetProperty("score").GetDouble(), 2e-4);
-            }
+            DecodingFixtureTests.Check(engine, sample);
         }
     }
-
-    private static int[] Ints(JsonElement value) => [.. value.EnumerateArray().Select(id => id.GetInt32())];
 }
