@@ -93,6 +93,36 @@ public sealed class LlamaEngineTests
         }
     }
 
+    [Theory]
+    [InlineData("gemma2")]
+    [InlineData("gemma3")]
+    [InlineData("qwen3")]
+    public void HeadersAndStreamsWorkOnOtherArchitectures(string architecture)
+    {
+        // Sliding windows keep keys and values in a cache of their own.
+        var path = SharedFiles.Require($"fixtures/arch/{architecture}/model-f32.gguf");
+        using var engine = LlamaEngine.Open(new LlamaEngineOptions { Model = path, Threads = 1 });
+        using var other = LlamaEngine.Open(new LlamaEngineOptions { Model = path, Threads = 1 });
+        var random = new Random(6);
+        var header = Tokens(random, 40);
+        List<ScoreRequest> requests =
+        [
+            .. Enumerable.Range(1, 5).Select(i => new ScoreRequest([.. header, .. Tokens(random, i)], [3, 4])),
+        ];
+        other.ShareHeader(header);
+        var shared = other.Score(requests);
+        List<GenerationRequest> prompts =
+        [
+            .. requests.Select(r => new GenerationRequest(r.Context, 3 + r.Context[^1] % 5, [])),
+        ];
+        var texts = other.Generate(prompts);
+        for (var i = 0; i < requests.Count; i++)
+        {
+            shared[i].LogLikelihood.ShouldBe(engine.Score([requests[i]]).Single().LogLikelihood, 1e-4);
+            texts[i].Tokens.ShouldBe(engine.Generate([prompts[i]]).Single().Tokens);
+        }
+    }
+
     [Fact]
     public void EqualCallsGiveEqualBitsWhateverCameBefore()
     {

@@ -119,12 +119,9 @@ internal sealed class GreedyGenerator(LlamaModel model, ITextCodec codec, Contex
         var batch = new LlamaBatch();
         while (true)
         {
-            while (
-                running.Count < streams
-                && Next(context, waiting, FirstStream + running.Count, cancellation) is { } state
-            )
+            while (running.Count < streams && waiting.Count > 0)
             {
-                running.Add(state);
+                Begin(context, waiting, running, streams, cancellation);
             }
             if (running.Count == 0)
             {
@@ -141,12 +138,76 @@ internal sealed class GreedyGenerator(LlamaModel model, ITextCodec codec, Contex
             {
                 Take(running[s], context.Logits(s));
             }
-            for (var s = running.Count - 1; s >= 0; s--)
+            ReplaceDone(context, waiting, running, cancellation);
+        }
+    }
+
+    /// <summary>Prefills as many waiting prompts as free streams and one decode take, at least one.</summary>
+    private void Begin(
+        LlamaContext context,
+        Queue<State> waiting,
+        List<State> running,
+        int streams,
+        CancellationToken cancellation
+    )
+    {
+        var first = running.Count;
+        var tokens = waiting.Peek().Prompt.Length;
+        do
+        {
+            running.Add(waiting.Dequeue());
+        } while (
+            running.Count < streams
+            && waiting.TryPeek(out var next)
+            && (tokens += next.Prompt.Length) <= context.Options.BatchTokens
+        );
+        if (running.Count - first == 1)
+        {
+            Prefill(context, running[first], FirstStream + first, cancellation);
+        }
+        else
+        {
+            PrefillTogether(context, running, first, cancellation);
+        }
+        ReplaceDone(context, waiting, running, cancellation);
+    }
+
+    private void PrefillTogether(LlamaContext context, List<State> running, int first, CancellationToken cancellation)
+    {
+        var batch = new LlamaBatch();
+        var lasts = new List<int>();
+        for (var s = first; s < running.Count; s++)
+        {
+            var prompt = running[s].Prompt;
+            for (var t = FromHeader(context, prompt, FirstStream + s); t < prompt.Length; t++)
             {
-                if (running[s].Done)
+                var last = t == prompt.Length - 1;
+                var index = batch.Add(prompt[t], t, [FirstStream + s], output: last);
+                if (last)
                 {
-                    Replace(context, waiting, running, s, cancellation);
+                    lasts.Add(index);
                 }
+            }
+        }
+        context.Decode(batch, cancellation);
+        for (var s = first; s < running.Count; s++)
+        {
+            Take(running[s], context.Logits(lasts[s - first]));
+        }
+    }
+
+    private void ReplaceDone(
+        LlamaContext context,
+        Queue<State> waiting,
+        List<State> running,
+        CancellationToken cancellation
+    )
+    {
+        for (var s = running.Count - 1; s >= 0; s--)
+        {
+            if (running[s].Done)
+            {
+                Replace(context, waiting, running, s, cancellation);
             }
         }
     }
@@ -194,15 +255,21 @@ internal sealed class GreedyGenerator(LlamaModel model, ITextCodec codec, Contex
 
     private void Prefill(LlamaContext context, State state, int stream, CancellationToken cancellation)
     {
-        ReadOnlySpan<int> prompt = state.Prompt;
-        // Streams are copied whole, so a prompt that leaves the header early shares nothing.
-        var shared = prompt[..^1].StartsWith(_header) ? _header.Length : 0;
-        if (shared > 0)
-        {
-            context.Copy(HeaderStream, stream);
-        }
-        var last = context.Feed(prompt[shared..], stream, shared, output: true, cancellation);
+        var shared = FromHeader(context, state.Prompt, stream);
+        var last = context.Feed(state.Prompt.AsSpan(shared), stream, shared, output: true, cancellation);
         Take(state, context.Logits(last));
+    }
+
+    /// <summary>Gives a stream the header where a prompt begins with it; how many tokens that is.</summary>
+    private int FromHeader(LlamaContext context, int[] prompt, int stream)
+    {
+        // Streams are copied whole, so a prompt that leaves the header early shares nothing.
+        if (_header.Length == 0 || !prompt.AsSpan(..^1).StartsWith(_header))
+        {
+            return 0;
+        }
+        context.Copy(HeaderStream, stream);
+        return _header.Length;
     }
 
     private void Take(State state, ReadOnlySpan<float> logits)
