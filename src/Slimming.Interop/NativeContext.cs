@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Slimming.Gguf;
 
 namespace Slimming.Interop;
@@ -5,6 +6,8 @@ namespace Slimming.Interop;
 /// <summary>Work space, gradients and optimizer state for one model and adapter. Use from one thread, <see cref="Cancel"/> apart.</summary>
 public sealed unsafe class NativeContext : NativeObject
 {
+    private slm_trace_event* _events;
+    private ulong _capacity;
     private readonly NativeModel _model;
 
     /// <param name="model">Kept while the context lives.</param>
@@ -162,13 +165,7 @@ public sealed unsafe class NativeContext : NativeObject
     /// <summary>Time and bytes by phase so far; they are always counted.</summary>
     public PhaseTotal[] Profile()
     {
-        using var context = new Lease(this);
-        var native = new slm_profile { size = (ulong)sizeof(slm_profile) };
-        var error = stackalloc sbyte[Status.ErrorBytes];
-        Status.Check(
-            SlimmingNative.slm_context_get_profile((slm_context*)context.Pointer, &native, error, Status.ErrorBytes),
-            error
-        );
+        var native = ReadProfile();
         var phases = Enum.GetValues<NativePhase>();
         var totals = new PhaseTotal[phases.Length];
         for (var i = 0; i < phases.Length; i++)
@@ -179,6 +176,41 @@ public sealed unsafe class NativeContext : NativeObject
         return totals;
     }
 
+    /// <summary>From now on every stretch of a phase is recorded, up to <paramref name="capacity"/> of them.</summary>
+    public void StartTrace(int capacity)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(capacity, 1);
+        StopTrace();
+        _events = (slm_trace_event*)NativeMemory.Alloc((nuint)capacity, (nuint)sizeof(slm_trace_event));
+        _capacity = (ulong)capacity;
+        Trace(_events, _capacity);
+    }
+
+    /// <summary>Ends the recording; what it holds, in the order of their ends, and how many more did not fit.</summary>
+    public (IReadOnlyList<TraceEvent> Events, long Lost) StopTrace()
+    {
+        if (_events == null)
+        {
+            return ([], 0);
+        }
+        var count = ReadProfile().n_events;
+        Trace(null, 0);
+        var events = new TraceEvent[Math.Min(count, _capacity)];
+        for (var i = 0; i < events.Length; i++)
+        {
+            ref var native = ref _events[i];
+            events[i] = new TraceEvent(
+                (NativePhase)native.phase,
+                native.layer,
+                (long)native.begin_ns,
+                (long)native.end_ns
+            );
+        }
+        NativeMemory.Free(_events);
+        _events = null;
+        return (events, (long)(count - (ulong)events.Length));
+    }
+
     /// <summary>Sets or clears the flag that running and later calls look at in every layer; from any thread.</summary>
     public void Cancel(bool on)
     {
@@ -186,7 +218,33 @@ public sealed unsafe class NativeContext : NativeObject
         SlimmingNative.slm_context_cancel((slm_context*)context.Pointer, on ? 1 : 0);
     }
 
-    private protected override void Free(nint pointer) => SlimmingNative.slm_context_free((slm_context*)pointer);
+    private protected override void Free(nint pointer)
+    {
+        SlimmingNative.slm_context_free((slm_context*)pointer);
+        NativeMemory.Free(_events);
+    }
+
+    private slm_profile ReadProfile()
+    {
+        using var context = new Lease(this);
+        var native = new slm_profile { size = (ulong)sizeof(slm_profile) };
+        var error = stackalloc sbyte[Status.ErrorBytes];
+        Status.Check(
+            SlimmingNative.slm_context_get_profile((slm_context*)context.Pointer, &native, error, Status.ErrorBytes),
+            error
+        );
+        return native;
+    }
+
+    private void Trace(slm_trace_event* events, ulong capacity)
+    {
+        using var context = new Lease(this);
+        var error = stackalloc sbyte[Status.ErrorBytes];
+        Status.Check(
+            SlimmingNative.slm_context_trace((slm_context*)context.Pointer, events, capacity, error, Status.ErrorBytes),
+            error
+        );
+    }
 
     private void Run(Batch batch, Span<double> losses, Span<long> targetCounts, bool training)
     {

@@ -155,3 +155,10 @@ public readonly record struct StepResult(double GradNorm, double Clip);
 /// <param name="Bytes">Weights and values that products, attention and the optimizer read or wrote.</param>
 /// <param name="Calls">How often it was entered.</param>
 public readonly record struct PhaseTotal(NativePhase Phase, TimeSpan Time, long Bytes, long Calls);
+
+/// <summary>One stretch of a phase; stretches lie inside each other.</summary>
+/// <param name="Phase">Which.</param>
+/// <param name="Layer">-1: none.</param>
+/// <param name="BeginNs">Monotonic clock, in nanoseconds.</param>
+/// <param name="EndNs">The same.</param>
+public readonly record struct TraceEvent(NativePhase Phase, int Layer, long BeginNs, long EndNs);

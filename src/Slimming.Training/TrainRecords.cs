@@ -85,7 +85,11 @@ public sealed record TrainResult(
     int? BestStep,
     bool StoppedEarly,
     string Output
-);
+)
+{
+    /// <summary>Time and bytes by phase; null without <c>--profile</c>.</summary>
+    public IReadOnlyList<ProfileRow>? Profile { get; init; }
+}
 
 /// <summary>Where a run reports to: a terminal, a test, a window. Implement what you want to hear.</summary>
 public interface ITrainSink

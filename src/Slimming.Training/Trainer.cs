@@ -85,6 +85,8 @@ public static class Trainer
     {
         var options = setup.Options;
         var state = ReadCheckpoint(folder, context, sink);
+        var profile = options.Profile ? new RunProfile(sink, context) : null;
+        sink = profile ?? sink;
         using MetricsFile metrics = new(folder.Metrics, state?.MetricsBytes ?? 0);
         TrainLoop loop = new(
             options,
@@ -98,7 +100,17 @@ public static class Trainer
             sink
         );
         sink.Started(new TrainStarted(setup.Summary, state?.Step ?? 0));
-        var end = loop.Run(state ?? new TrainState { Seed = options.Seed }, resumed: state is not null, token);
+        TrainState end;
+        try
+        {
+            end = loop.Run(state ?? new TrainState { Seed = options.Seed }, resumed: state is not null, token);
+        }
+        catch (OperationCanceledException)
+        {
+            profile?.Write(folder.Profile);
+            throw;
+        }
+        profile?.Write(folder.Profile);
         metrics.Sync();
         WriteOutput(folder.Output(options), setup);
         folder.MarkDone();
@@ -111,7 +123,10 @@ public static class Trainer
             end.BestStep >= 0 ? end.BestStep : null,
             loop.StoppedEarly,
             folder.Output(options)
-        );
+        )
+        {
+            Profile = profile?.Rows,
+        };
         sink.Finished(result);
         return result;
     }

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -105,10 +106,14 @@ struct Usage {
     }
 };
 
+constexpr const char *kPhases[] = {"forward", "backward", "attention", "head", "adapter", "optimizer"};
+constexpr int kPhaseCount = static_cast<int>(std::size(kPhases));
+
 struct Round {
     double peak_f32, peak_bf16, peak_int8;
     double step_seconds, forward_seconds;
     long minor_faults, voluntary_switches;  // of the step
+    slm_profile step;                       // what it added
 };
 
 // Model, adapter and context of one case, and batches that fill them.
@@ -172,6 +177,13 @@ class Trainer {
         each_batch([&](const slm_batch &batch) {
             check(slm_context_evaluate(context_, &batch, losses_.data(), counts_.data(), error, sizeof error));
         });
+    }
+
+    slm_profile profile() const {
+        slm_profile out{};
+        out.size = sizeof out;
+        check(slm_context_get_profile(context_, &out, error, sizeof error));
+        return out;
     }
 
     slm_plan plan{};
@@ -239,9 +251,14 @@ void print_json(const Options &o, const slm_runtime_info &info, const bench::Ran
         const Round &r = rounds[i];
         std::printf(
             "%s{\"peak_f32\":%.2f,\"peak_bf16\":%.2f,\"peak_int8\":%.2f,\"step_seconds\":%.6f,"
-            "\"forward_seconds\":%.6f,\"minor_faults\":%ld,\"voluntary_switches\":%ld}",
+            "\"forward_seconds\":%.6f,\"minor_faults\":%ld,\"voluntary_switches\":%ld,\"phases\":{",
             i ? "," : "", r.peak_f32, r.peak_bf16, r.peak_int8, r.step_seconds, r.forward_seconds, r.minor_faults,
             r.voluntary_switches);
+        for (int p = 0; p < kPhaseCount; ++p)
+            std::printf("%s\"%s\":{\"seconds\":%.6f,\"bytes\":%llu}", p ? "," : "", kPhases[p],
+                        static_cast<double>(r.step.nanoseconds[p]) * 1e-9,
+                        static_cast<unsigned long long>(r.step.bytes[p]));
+        std::printf("}}");
     }
     std::printf("]}\n");
 }
@@ -274,6 +291,7 @@ Round measure(Trainer &trainer, const Options &o, int n_threads) {
     round.peak_f32 = bench::peak_rate(bench::peak_f32(), n_threads);
     round.peak_bf16 = bench::peak_rate(bench::peak_bf16(), n_threads);
     round.peak_int8 = bench::peak_rate(bench::peak_int8(), n_threads);
+    const slm_profile then = trainer.profile();
     const Usage before = Usage::now();
     auto start = Clock::now();
     trainer.step();
@@ -281,6 +299,11 @@ Round measure(Trainer &trainer, const Options &o, int n_threads) {
     const Usage after = Usage::now();
     round.minor_faults = after.minor_faults - before.minor_faults;
     round.voluntary_switches = after.voluntary_switches - before.voluntary_switches;
+    round.step = trainer.profile();
+    for (int p = 0; p < kPhaseCount; ++p) {
+        round.step.nanoseconds[p] -= then.nanoseconds[p];
+        round.step.bytes[p] -= then.bytes[p];
+    }
     if (!o.forward) return round;
     start = Clock::now();
     trainer.forward();

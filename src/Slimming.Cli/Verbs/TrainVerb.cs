@@ -20,6 +20,7 @@ internal static class TrainVerb
                 "slimming train --model base.gguf --data alpaca.json --out runs/a",
                 "slimming train --model base.gguf --data chat.jsonl --eval-data held-out.jsonl --eval-every 50 --rank 8 --out runs/b",
                 "slimming train --model small.gguf --data text.parquet --method full --loss-on all --packing --out runs/c",
+                "slimming train --model base.gguf --data alpaca.json --out runs/d --steps 20 --profile",
                 "slimming train --config runs/a.yaml --out runs/a --resume"
             );
     }
@@ -27,6 +28,10 @@ internal static class TrainVerb
     internal static ExitCode Run(TrainOptions options, bool json, VerbContext context)
     {
         var result = TrainDisplay.Run(context, sink => Trainer.Run(options, sink, context.Token));
+        if (result.Profile is { } rows)
+        {
+            ProfileTable.Write(context.ErrorConsole(), rows);
+        }
         if (json)
         {
             context.WriteJson(result);

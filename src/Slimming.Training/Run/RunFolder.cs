@@ -9,8 +9,16 @@ internal sealed class RunFolder : IDisposable
     public const string RecordName = "run.json";
     public const string MetricsName = "metrics.jsonl";
     public const string DoneName = "DONE";
+    public const string ProfileName = "profile.json";
     private const string CheckpointsName = "checkpoints";
-    private static readonly string[] Outputs = ["adapter.gguf", "adapter-best.gguf", "model.gguf", "model-best.gguf"];
+    private static readonly string[] Outputs =
+    [
+        "adapter.gguf",
+        "adapter-best.gguf",
+        "model.gguf",
+        "model-best.gguf",
+        ProfileName,
+    ];
 
     private FolderLock? _lock;
 
@@ -34,6 +42,8 @@ internal sealed class RunFolder : IDisposable
     public string Record => In(RecordName);
 
     public string Metrics => In(MetricsName);
+
+    public string Profile => In(ProfileName);
 
     public bool IsDone => File.Exists(In(DoneName));
 
