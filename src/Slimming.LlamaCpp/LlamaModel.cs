@@ -21,12 +21,8 @@ public sealed unsafe class LlamaModel : IDisposable
         ChatTemplate = Marshal.PtrToStringUTF8((nint)LlamaNative.llama_model_chat_template(lease.Pointer, null));
         ParameterCount = (long)LlamaNative.llama_model_n_params(lease.Pointer);
         Description = ReadDescription(lease.Pointer);
-        var heads = Math.Max(1, LlamaNative.llama_model_n_head(lease.Pointer));
-        CacheValuesPerToken =
-            2L
-            * LlamaNative.llama_model_n_layer(lease.Pointer)
-            * LlamaNative.llama_model_n_head_kv(lease.Pointer)
-            * (LlamaNative.llama_model_n_embd(lease.Pointer) / heads);
+        // llama.cpp ends the process when it is asked for the heads of a model that was loaded without its layers.
+        CacheValuesPerToken = vocabOnly ? 0 : ReadCacheValues(lease.Pointer);
     }
 
     public string Path { get; }
@@ -45,7 +41,7 @@ public sealed unsafe class LlamaModel : IDisposable
     /// <summary>Number of weights.</summary>
     public long ParameterCount { get; }
 
-    /// <summary>Keys and values of one token in the cache, for heads of width / heads values.</summary>
+    /// <summary>Keys and values of one token in the cache, for heads of width / heads values; 0 in a vocabulary-only model.</summary>
     public long CacheValuesPerToken { get; }
 
     /// <summary>Architecture, size and type as llama.cpp words them.</summary>
@@ -109,6 +105,12 @@ public sealed unsafe class LlamaModel : IDisposable
     }
 
     public void Dispose() => _handle.Dispose();
+
+    private static long ReadCacheValues(llama_model* model) =>
+        2L
+        * LlamaNative.llama_model_n_layer(model)
+        * LlamaNative.llama_model_n_head_kv(model)
+        * (LlamaNative.llama_model_n_embd(model) / Math.Max(1, LlamaNative.llama_model_n_head(model)));
 
     private static string ReadDescription(llama_model* model)
     {
