@@ -7,6 +7,7 @@ using Slimming.Shared;
 using Slimming.Training.Data;
 using Slimming.Training.Export;
 using Slimming.Training.Models;
+using Slimming.Training.Templates;
 
 namespace Slimming.Training;
 
@@ -30,6 +31,7 @@ internal sealed class TrainSetup : IDisposable
         Adapter = adapter;
         TrainSet = train;
         EvalSet = eval;
+        CarriedTemplate = TemplateChoice.ToCarry(train.TemplateName, model.ChatTemplate);
         var lengths = train.Samples.Select(sample => sample.Tokens.Length).ToArray();
         Data = new TrainData(
             train.Samples,
@@ -50,6 +52,9 @@ internal sealed class TrainSetup : IDisposable
     public NativeAdapter Adapter { get; }
     public SampleSet TrainSet { get; }
     public SampleSet? EvalSet { get; }
+
+    /// <summary>See <see cref="TemplateChoice.ToCarry"/>.</summary>
+    public string? CarriedTemplate { get; }
     public TrainData Data { get; }
     public ContextParams Context { get; }
     public Plan Plan { get; }

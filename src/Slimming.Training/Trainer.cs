@@ -172,7 +172,7 @@ public static class Trainer
     {
         if (setup.Options.IsFull)
         {
-            ModelFile.Write(path, setup.Model, setup.Adapter, overwrite: true);
+            ModelFile.Write(path, setup.Model, setup.Adapter, overwrite: true, setup.CarriedTemplate);
         }
         else
         {
@@ -181,7 +181,8 @@ public static class Trainer
                 setup.Model,
                 setup.Adapter,
                 overwrite: true,
-                templateSha256: setup.TrainSet.TemplateSha256
+                setup.TrainSet.TemplateSha256,
+                setup.CarriedTemplate
             );
         }
     }

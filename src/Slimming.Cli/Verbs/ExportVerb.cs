@@ -34,6 +34,11 @@ internal static class ExportVerb
             Description =
                 "PATTERN=TYPE: another type for the 2-D weights whose names the regular expression finds; repeatable, the last match counts.",
         };
+        Option<string?> imatrix = new("--imatrix")
+        {
+            Description =
+                "File of llama-imatrix: the importance of each weight's columns, used for the types that gain by it; iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s and iq3_xxs need one.",
+        };
         Option<double?> scale = new("--scale") { Description = "Factor on the adapter's contribution; default 1." };
         Option<string?> model = new("--model") { Description = "The base GGUF; a run folder knows its own." };
         Option<string> output = new("--out") { Description = "The file (peft: folder) to make.", Required = true };
@@ -49,6 +54,7 @@ internal static class ExportVerb
             to,
             type,
             tensorTypes,
+            imatrix,
             scale,
             model,
             output,
@@ -68,6 +74,7 @@ internal static class ExportVerb
                                 : null,
                             Type = parsed.GetValue(type),
                             TensorTypes = parsed.GetValue(tensorTypes) ?? [],
+                            Imatrix = parsed.GetValue(imatrix),
                             Scale = parsed.GetValue(scale),
                             Model = parsed.GetValue(model),
                             Out = parsed.GetRequiredValue(output),
@@ -82,6 +89,7 @@ internal static class ExportVerb
                 "slimming export runs/a --out a.gguf",
                 "slimming export runs/a --to merged --type q8_0 --out a-q8_0.gguf",
                 "slimming export --model base.gguf --type q4_k --tensor-type attn_v=q8_0 --out base-mixed.gguf",
+                "slimming export runs/a --to merged --type iq4_xs --imatrix base.imatrix.gguf --out a-iq4_xs.gguf",
                 "slimming export my-peft-adapter --model base.gguf --out a.gguf",
                 "slimming export --model base.gguf --type f32 --out base-f32.gguf"
             );
@@ -95,6 +103,7 @@ internal static class ExportVerb
             context.Error.Write("\r\u001b[K");
         }
         WarnOfFallbacks(result, context);
+        WarnOfMissingImportance(result, context);
         if (result.Verification?.Warning is { } warning)
         {
             context.Warn(warning);
@@ -122,6 +131,16 @@ internal static class ExportVerb
         {
             context.Warn(
                 $"{group.Key.Name} ({group.Count()} tensors): rows of {group.Key.RowLength} values do not divide into {GgmlTypes.Name(group.Key.Wanted)} blocks, written as {GgmlTypes.Name(group.Key.Used)}"
+            );
+        }
+    }
+
+    private static void WarnOfMissingImportance(ExportResult result, VerbContext context)
+    {
+        foreach (var group in (result.Importance?.Without ?? []).GroupBy(AnyLayer))
+        {
+            context.Warn(
+                $"{group.Key} ({group.Count()} tensors): {result.Importance!.Path} has no entry, quantized without"
             );
         }
     }
@@ -158,6 +177,16 @@ internal static class ExportVerb
             context.Output.WriteLine(
                 $"types: {string.Join(", ", result.Types.Select(t => $"{t.Tensors} {GgmlTypes.Name(t.Type)}"))}"
             );
+        }
+        if (result.Importance is { } importance)
+        {
+            context.Output.WriteLine(
+                $"importance matrix: {importance.Path}, {importance.Entries} entries; {importance.Used} tensors quantized with it"
+            );
+        }
+        if (result.CarriesTrainedTemplate)
+        {
+            context.Output.WriteLine("chat template: the one that it was trained with, not the base's");
         }
         if (result.Verification is not { } verification)
         {
@@ -215,6 +244,8 @@ internal static class ExportVerb
                 Wanted = GgmlTypes.Name(f.Wanted),
                 Used = GgmlTypes.Name(f.Used),
             }),
+            result.Importance,
+            result.CarriesTrainedTemplate,
             result.Verification,
             result.NotCompared,
         };

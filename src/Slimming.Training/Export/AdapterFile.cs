@@ -14,12 +14,14 @@ public static class AdapterFile
     /// <param name="adapter">A LoRA adapter.</param>
     /// <param name="overwrite">Replace an existing file.</param>
     /// <param name="templateSha256">Of the template that the training text was rendered with; by default the base file's own.</param>
+    /// <param name="template">A chat template to carry in place of the base's; the rest of the tokenizer is the base's, byte for byte.</param>
     public static void Write(
         string path,
         BaseModel model,
         NativeAdapter adapter,
         bool overwrite = false,
-        string? templateSha256 = null
+        string? templateSha256 = null,
+        string? template = null
     )
     {
         if (adapter.Options.Method != TrainMethod.Lora)
@@ -43,9 +45,14 @@ public static class AdapterFile
         metadata.Set(AdapterKeys.AdapterType, GgufValue.Of("lora"));
         metadata.Set(AdapterKeys.Alpha, GgufValue.Of(alpha));
         metadata.Set(AdapterKeys.BaseSha256, GgufValue.Of(model.Sha256));
-        if ((templateSha256 ?? model.ChatTemplateSha256) is { } template)
+        if ((templateSha256 ?? model.ChatTemplateSha256) is { } sha256)
         {
-            metadata.Set(AdapterKeys.TemplateSha256, GgufValue.Of(template));
+            metadata.Set(AdapterKeys.TemplateSha256, GgufValue.Of(sha256));
+        }
+        Tokenizer.Copy(model.File.Metadata, metadata);
+        if (template != null)
+        {
+            metadata.Set(Tokenizer.TemplateKey, GgufValue.Of(template));
         }
         WriteTrainables(path, metadata, adapter, overwrite);
     }
@@ -162,7 +169,8 @@ public static class AdapterFile
             modules.TrueForAll(m => m.Rank == rank),
             modules.Aggregate(LoraTargets.None, (targets, m) => targets | m.Target),
             file.Metadata.GetString(AdapterKeys.BaseSha256, null),
-            file.Metadata.GetString(AdapterKeys.TemplateSha256, null)
+            file.Metadata.GetString(AdapterKeys.TemplateSha256, null),
+            file.Metadata.GetString(Tokenizer.TemplateKey, null)
         );
     }
 

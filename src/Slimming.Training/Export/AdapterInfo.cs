@@ -10,7 +10,8 @@ namespace Slimming.Training.Export;
 /// <param name="HasOneRank">All tensors have <paramref name="Rank"/>; llama.cpp's scale is alpha/r of each tensor.</param>
 /// <param name="Targets">Linears that it adapts in at least one layer.</param>
 /// <param name="BaseSha256">Of the base file, when the writer recorded it.</param>
-/// <param name="TemplateSha256">Of the chat template, when the writer recorded it.</param>
+/// <param name="TemplateSha256">Of the chat template it was trained with, when the writer recorded it.</param>
+/// <param name="ChatTemplate">The chat template that the file carries.</param>
 public sealed record AdapterInfo(
     string Path,
     string Architecture,
@@ -19,7 +20,8 @@ public sealed record AdapterInfo(
     bool HasOneRank,
     LoraTargets Targets,
     string? BaseSha256,
-    string? TemplateSha256
+    string? TemplateSha256,
+    string? ChatTemplate
 )
 {
     /// <summary>Factor on B (A x), computed as llama.cpp does.</summary>

@@ -21,6 +21,9 @@ public sealed record ExportRequest
 
     /// <summary>PATTERN=TYPE each, see <see cref="TypeOverride"/>.</summary>
     public IReadOnlyList<string> TensorTypes { get; init; } = [];
+
+    /// <summary>A file of llama-imatrix.</summary>
+    public string? Imatrix { get; init; }
     public double? Scale { get; init; }
 
     /// <summary>The base; a run folder knows its own.</summary>
@@ -41,6 +44,13 @@ public sealed record TypeFallback(string Tensor, long RowLength, GgmlType Wanted
 /// <param name="Type">As tensors of a merged file are stored.</param>
 /// <param name="Tensors">How many are.</param>
 public sealed record TypeCount(GgmlType Type, int Tensors);
+
+/// <summary>What an importance matrix was used for.</summary>
+/// <param name="Path">The file.</param>
+/// <param name="Entries">Weights that it has values for.</param>
+/// <param name="Used">Tensors quantized with it.</param>
+/// <param name="Without">Tensors quantized in a type that uses one, but without an entry.</param>
+public sealed record ImportanceUse(string Path, int Entries, int Used, IReadOnlyList<string> Without);
 
 /// <param name="Path">The file made.</param>
 /// <param name="Kind">What it is.</param>
@@ -67,4 +77,10 @@ public sealed record ExportResult(
 {
     /// <summary>Types of a merged file's tensors, the most frequent first.</summary>
     public IReadOnlyList<TypeCount> Types { get; init; } = [];
+
+    /// <summary>Null without <see cref="ExportRequest.Imatrix"/>.</summary>
+    public ImportanceUse? Importance { get; init; }
+
+    /// <summary>The chat template in the file is not the base's but the one it was trained with.</summary>
+    public bool CarriesTrainedTemplate { get; init; }
 }

@@ -63,6 +63,10 @@ internal sealed record ExportSource(string ModelPath, string? AdapterPath, strin
         {
             throw Usage("--tensor-type", "it with --to merged only", $"--to {kind.ToString().ToLowerInvariant()}");
         }
+        if (kind != ExportKind.Merged && request.Imatrix != null)
+        {
+            throw Usage("--imatrix", "it with --to merged only", $"--to {kind.ToString().ToLowerInvariant()}");
+        }
         if (request.Scale is { } scale && AdapterPath == null)
         {
             throw Usage("--scale", "an adapter to scale", $"{scale} without one");

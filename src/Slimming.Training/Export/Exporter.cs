@@ -19,6 +19,10 @@ public sealed class Exporter : IDisposable
     private readonly PeftAdapter? _peft;
     private readonly NativeAdapter? _adapter;
     private readonly GgufFile? _trained;
+    private readonly ImportanceMatrix? _importance;
+
+    /// <summary>A chat template other than the base's that the source carries.</summary>
+    private readonly string? _template;
 
     private Exporter(ExportRequest request, Action<string> progress)
     {
@@ -37,6 +41,8 @@ public sealed class Exporter : IDisposable
             _peft = _source.IsPeft ? PeftAdapter.Read(_source.AdapterPath!, _model) : null;
             _adapter = OpenAdapter();
             _trained = _source.TrainedPath is { } trained ? GgufFile.Open(trained) : null;
+            _importance = ReadImportance();
+            _template = TrainedTemplate();
         }
         catch
         {
@@ -78,7 +84,7 @@ public sealed class Exporter : IDisposable
     {
         // PEFT does not record a template: the base's stands.
         var template = _peft == null ? AdapterFile.Describe(_source.AdapterPath!).TemplateSha256 : null;
-        AdapterFile.Write(_request.Out, _model, _adapter!, _request.Force, template);
+        AdapterFile.Write(_request.Out, _model, _adapter!, _request.Force, template, _template);
         return Finish(
             new ExportResult(
                 _request.Out,
@@ -90,7 +96,10 @@ public sealed class Exporter : IDisposable
                 0,
                 [],
                 null
-            ),
+            )
+            {
+                CarriesTrainedTemplate = _template != null,
+            },
             VerifyAdapter
         );
     }
@@ -99,13 +108,11 @@ public sealed class Exporter : IDisposable
     {
         var weights = Weights();
         var unknown = weights.Added.FirstOrDefault(a => !ModelConfig.KnowsBias(a.Name));
-        var plans = TypePlan.For(_model.File, _type, weights, _overrides);
+        var plans = TypePlan.For(_model.File, _type, weights, _overrides, _importance);
+        var metadata = MergedFile.Metadata(_model.File, _type, _importance, _template);
         MergedFile.Write(
             _request.Out,
-            _model.File,
-            _type,
-            plans,
-            weights,
+            new MergedContent(_model.File, metadata, plans, weights, _importance),
             _request.Force,
             done => _progress($"tensor {done} of {plans.Count}"),
             token
@@ -141,9 +148,46 @@ public sealed class Exporter : IDisposable
                         .ThenBy(c => c.Key)
                         .Select(c => new TypeCount(c.Key, c.Value)),
                 ],
+                Importance = UseOf(plans),
+                CarriesTrainedTemplate = _template != null,
             },
             unknown == null ? VerifyMerged : LoadMerged
         );
+    }
+
+    private ImportanceMatrix? ReadImportance()
+    {
+        if (_request.Imatrix == null)
+        {
+            return null;
+        }
+        var matrix = ImportanceMatrix.Read(_request.Imatrix);
+        matrix.CheckModel(_model.File);
+        return matrix;
+    }
+
+    private ImportanceUse? UseOf(IReadOnlyList<TensorPlan> plans)
+    {
+        if (_importance == null)
+        {
+            return null;
+        }
+        var users = plans.Where(p => p.UsesImportance).ToLookup(p => _importance.Of(p.Source.Name) != null);
+        return new ImportanceUse(
+            _importance.Path,
+            _importance.Count,
+            users[true].Count(),
+            [.. users[false].Select(p => p.Source.Name)]
+        );
+    }
+
+    private string? TrainedTemplate()
+    {
+        var carried =
+            _trained != null ? _trained.Metadata.GetString(Tokenizer.TemplateKey, null)
+            : _adapter != null && _peft == null ? AdapterFile.Describe(_source.AdapterPath!).ChatTemplate
+            : null;
+        return carried == _model.ChatTemplate ? null : carried;
     }
 
     private ExportResult ToPeft()

@@ -3,8 +3,23 @@ using System.Runtime.InteropServices;
 using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.LlamaCpp;
+using Slimming.Training.Models;
 
 namespace Slimming.Training.Export;
+
+/// <summary>What goes into a merged file.</summary>
+/// <param name="Model">The base.</param>
+/// <param name="Metadata">See <see cref="MergedFile.Metadata"/>.</param>
+/// <param name="Plans">One per tensor of the base, in its order.</param>
+/// <param name="Weights">Where adapted tensors come from.</param>
+/// <param name="Importance">For the types that use one.</param>
+internal sealed record MergedContent(
+    GgufFile Model,
+    GgufMetadata Metadata,
+    IReadOnlyList<TensorPlan> Plans,
+    IWeightSource Weights,
+    ImportanceMatrix? Importance = null
+);
 
 /// <summary>Writes a model file tensor by tensor: changed ones are computed in f32 and quantized by libggml, all others copied.</summary>
 internal static class MergedFile
@@ -19,25 +34,20 @@ internal static class MergedFile
     private const int ChunkValues = 1 << 20;
 
     /// <param name="path">The file to make.</param>
-    /// <param name="model">The base: its metadata is copied byte for byte.</param>
-    /// <param name="type">Null keeps every tensor's own type.</param>
-    /// <param name="plans">One per tensor of the base, in its order.</param>
-    /// <param name="weights">Where adapted tensors come from.</param>
+    /// <param name="content">All that goes into it.</param>
     /// <param name="overwrite">Replace an existing file.</param>
     /// <param name="progress">Tensors done.</param>
     /// <param name="token">Looked at between tensors; nothing stays of the file then.</param>
     public static void Write(
         string path,
-        GgufFile model,
-        GgmlType? type,
-        IReadOnlyList<TensorPlan> plans,
-        IWeightSource weights,
+        MergedContent content,
         bool overwrite,
         Action<int> progress,
         CancellationToken token
     )
     {
-        using var writer = new GgufWriter(path, Metadata(model, type), overwrite, model.Version);
+        var (model, metadata, plans, weights, _) = content;
+        using var writer = new GgufWriter(path, metadata, overwrite, model.Version);
         foreach (var plan in plans)
         {
             var source = plan.Source;
@@ -57,7 +67,7 @@ internal static class MergedFile
             }
             else
             {
-                Convert(writer, model, plans[i], weights);
+                Convert(writer, content, plans[i]);
             }
             progress(i + 1);
         }
@@ -70,17 +80,43 @@ internal static class MergedFile
         writer.Complete();
     }
 
-    private static GgufMetadata Metadata(GgufFile model, GgmlType? type)
+    /// <summary>The base's metadata, byte for byte but for what the new file changes.</summary>
+    /// <param name="model">The base.</param>
+    /// <param name="type">Of all weights; null where each keeps its own.</param>
+    /// <param name="importance">Recorded under the keys of llama-quantize; the path's folder is not.</param>
+    /// <param name="template">A chat template to carry in place of the base's.</param>
+    public static GgufMetadata Metadata(
+        GgufFile model,
+        GgmlType? type,
+        ImportanceMatrix? importance = null,
+        string? template = null
+    )
     {
-        if (type is not { } all)
-        {
-            return model.Metadata;
-        }
         var metadata = model.Metadata.Clone();
-        metadata.Set(FileTypeKey, GgufValue.Of(TypePlan.FileType(all)));
-        if (GgmlTypes.BlockValues(all) > 1)
+        if (type is { } all)
         {
-            metadata.Set(QuantizationVersionKey, GgufValue.Of(QuantizationVersion));
+            metadata.Set(FileTypeKey, GgufValue.Of(TypePlan.FileType(all)));
+            if (GgmlTypes.BlockValues(all) > 1)
+            {
+                metadata.Set(QuantizationVersionKey, GgufValue.Of(QuantizationVersion));
+            }
+        }
+        if (importance != null)
+        {
+            metadata.Set("quantize.imatrix.file", GgufValue.Of(Path.GetFileName(importance.Path)));
+            metadata.Set("quantize.imatrix.entries_count", GgufValue.Of((uint)importance.Count));
+            if (importance.Datasets is [var dataset, ..])
+            {
+                metadata.Set("quantize.imatrix.dataset", GgufValue.Of(dataset));
+            }
+            if (importance.Chunks is >= 0 and <= uint.MaxValue and var chunks)
+            {
+                metadata.Set("quantize.imatrix.chunks_count", GgufValue.Of((uint)chunks));
+            }
+        }
+        if (template != null)
+        {
+            metadata.Set(Tokenizer.TemplateKey, GgufValue.Of(template));
         }
         return metadata;
     }
@@ -103,17 +139,16 @@ internal static class MergedFile
         }
     }
 
-    private static void Convert(GgufWriter writer, GgufFile model, TensorPlan plan, IWeightSource weights)
+    private static void Convert(GgufWriter writer, MergedContent content, TensorPlan plan)
     {
         var source = plan.Source;
-        var rowLength = checked((int)source.RowLength);
-        var rowBytes = GgmlTypes.RowBytes(plan.Type, rowLength);
-        var rowsAtOnce = Math.Max(1, ChunkValues / rowLength);
+        var importance = content.Importance?.Of(source.Name);
+        var rowsAtOnce = (int)Math.Max(1, ChunkValues / source.RowLength);
         float[]? whole = null;
         if (plan.IsAdapted)
         {
             whole = new float[source.ValueCount];
-            weights.Read(source, whole);
+            content.Weights.Read(source, whole);
         }
         // Pieces of one round are quantized side by side and written in order.
         var pieces = Environment.ProcessorCount;
@@ -126,8 +161,7 @@ internal static class MergedFile
                 {
                     var first = row + (long)piece * rowsAtOnce;
                     var count = (int)Math.Min(rowsAtOnce, source.RowCount - first);
-                    outputs[piece] =
-                        count <= 0 ? [] : Quantize(model, plan, whole, first, count, checked((int)(count * rowBytes)));
+                    outputs[piece] = count <= 0 ? [] : Quantize(content.Model, plan, importance, whole, first, count);
                 }
             );
             foreach (var output in outputs.Where(o => o.Length > 0))
@@ -153,14 +187,14 @@ internal static class MergedFile
     private static byte[] Quantize(
         GgufFile model,
         TensorPlan plan,
+        float[]? importance,
         float[]? whole,
         long firstRow,
-        int rows,
-        int outputBytes
+        int rows
     )
     {
         var source = plan.Source;
-        var rowLength = (int)source.RowLength;
+        var rowLength = checked((int)source.RowLength);
         ReadOnlySpan<float> values;
         if (whole != null)
         {
@@ -177,25 +211,29 @@ internal static class MergedFile
             );
             values = unpacked;
         }
-        RequireFinite(source, values, firstRow);
+        RequireWritable(plan, values, firstRow);
         if (plan.Type == GgmlType.F32)
         {
             return MemoryMarshal.AsBytes(values).ToArray();
         }
-        var output = new byte[outputBytes];
-        Quantizer.Quantize(plan.Type, values, rowLength, output);
+        var output = new byte[rows * GgmlTypes.RowBytes(plan.Type, rowLength)];
+        Quantizer.Quantize(plan.Type, values, rowLength, output, importance);
         return output;
     }
 
-    private static void RequireFinite(GgufTensor tensor, ReadOnlySpan<float> values, long firstRow)
+    private static void RequireWritable(TensorPlan plan, ReadOnlySpan<float> values, long firstRow)
     {
+        var limit = Quantizer.LargestValue(plan.Type);
         for (var i = 0; i < values.Length; i++)
         {
-            if (!float.IsFinite(values[i]))
+            // Negated, so that NaN fails.
+            if (!(Math.Abs(values[i]) <= limit))
             {
+                var row = firstRow + i / plan.Source.RowLength;
                 throw new SlimmingException(
                     ExitCode.Failed,
-                    $"tensor '{tensor.Name}', row {firstRow + i / tensor.RowLength}, value {i % tensor.RowLength}: expected a finite number, found {values[i]}"
+                    $"tensor '{plan.Source.Name}', row {row}, value {i % plan.Source.RowLength}: expected a number that "
+                        + $"{GgmlTypes.Name(plan.Type)} can hold, found {values[i]}"
                 );
             }
         }

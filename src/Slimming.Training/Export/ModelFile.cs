@@ -10,10 +10,25 @@ public static class ModelFile
 {
     private const string FileType = "general.file_type";
 
-    public static void Write(string path, BaseModel model, NativeAdapter adapter, bool overwrite = false)
+    /// <param name="path">The file to make.</param>
+    /// <param name="model">The base.</param>
+    /// <param name="adapter">Its trained tensors.</param>
+    /// <param name="overwrite">Replace an existing file.</param>
+    /// <param name="template">A chat template to carry in place of the base's.</param>
+    public static void Write(
+        string path,
+        BaseModel model,
+        NativeAdapter adapter,
+        bool overwrite = false,
+        string? template = null
+    )
     {
         var metadata = model.File.Metadata.Clone();
         metadata.Set(FileType, GgufValue.Of(0u));
+        if (template != null)
+        {
+            metadata.Set(Tokenizer.TemplateKey, GgufValue.Of(template));
+        }
         using var writer = new GgufWriter(path, metadata, overwrite, model.File.Version);
         foreach (var tensor in model.File.Tensors)
         {

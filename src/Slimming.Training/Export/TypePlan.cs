@@ -13,6 +13,9 @@ public sealed record TensorPlan(GgufTensor Source, GgmlType Type, GgmlType? Fell
 {
     /// <summary>The base's bytes are the new file's.</summary>
     public bool IsCopied => !IsAdapted && Type == Source.Type;
+
+    /// <summary>An importance matrix changes how it is quantized.</summary>
+    internal bool UsesImportance => !IsCopied && Quantizer.UsesImportance(Type);
 }
 
 /// <summary>A type for the tensors whose names a pattern finds.</summary>
@@ -64,9 +67,22 @@ public static class TypePlan
         (GgmlType.Q8_0, 7),
         (GgmlType.Q4_0, 2),
         (GgmlType.Q4_1, 3),
+        (GgmlType.Q5_0, 8),
+        (GgmlType.Q5_1, 9),
+        (GgmlType.Q6_K, 18),
         (GgmlType.Q5_K, 16),
         (GgmlType.Q4_K, 14),
-        (GgmlType.Q6_K, 18),
+        (GgmlType.Q3_K, 11),
+        (GgmlType.Q2_K, 10),
+        (GgmlType.IQ4_NL, 25),
+        (GgmlType.IQ4_XS, 30),
+        (GgmlType.IQ3_S, 26),
+        (GgmlType.IQ3_XXS, 23),
+        (GgmlType.IQ2_S, 28),
+        (GgmlType.IQ2_XS, 20),
+        (GgmlType.IQ2_XXS, 19),
+        (GgmlType.IQ1_M, 31),
+        (GgmlType.IQ1_S, 24),
     ];
 
     public static IReadOnlyList<string> Names { get; } = ["same", .. Known.Select(k => GgmlTypes.Name(k.Type))];
@@ -91,13 +107,15 @@ public static class TypePlan
 
     /// <summary>
     /// 2-D weights take <paramref name="type"/>; 1-D tensors keep theirs. Null keeps every type. Of the overrides that
-    /// match a tensor the last counts; each must match a 2-D weight.
+    /// match a tensor the last counts; each must match a 2-D weight. A tensor whose blocks need an importance matrix
+    /// must have its entry in <paramref name="importance"/>.
     /// </summary>
     internal static IReadOnlyList<TensorPlan> For(
         GgufFile model,
         GgmlType? type,
         IWeightSource weights,
-        IReadOnlyList<TypeOverride>? overrides = null
+        IReadOnlyList<TypeOverride>? overrides = null,
+        ImportanceMatrix? importance = null
     )
     {
         overrides ??= [];
@@ -108,17 +126,25 @@ public static class TypePlan
                 throw TypeOverride.Wrong($"a pattern that finds a 2-D weight of {model.Path}", $"'{rule.Pattern}'");
             }
         }
-        return
+        TensorPlan[] plans =
         [
             .. model.Tensors.Select(tensor =>
             {
                 var rule = tensor.Shape.Count >= 2 ? overrides.LastOrDefault(o => o.Matches(tensor.Name)) : null;
-                return Plan(tensor, rule == null ? type : rule.Type, weights.Changes(tensor.Name));
+                return Plan(tensor, rule == null ? type : rule.Type, weights.Changes(tensor.Name), importance);
             }),
         ];
+        if (importance != null && !plans.Any(p => p.UsesImportance && importance.Of(p.Source.Name) != null))
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"--imatrix {importance.Path}: expected a tensor to quantize that it has an entry for and whose type uses one, found none in this export"
+            );
+        }
+        return plans;
     }
 
-    private static TensorPlan Plan(GgufTensor tensor, GgmlType? type, bool isAdapted)
+    private static TensorPlan Plan(GgufTensor tensor, GgmlType? type, bool isAdapted, ImportanceMatrix? importance)
     {
         var wanted = tensor.Shape.Count >= 2 ? type ?? tensor.Type : tensor.Type;
         var found = Dividing(wanted, tensor.RowLength);
@@ -129,7 +155,21 @@ public static class TypePlan
                 $"tensor '{tensor.Name}': type {GgmlTypes.Name(found)} cannot be written; choose another --type"
             );
         }
-        return new TensorPlan(tensor, found, found == wanted ? null : wanted, isAdapted);
+        var plan = new TensorPlan(tensor, found, found == wanted ? null : wanted, isAdapted);
+        if (!plan.IsCopied && Quantizer.RequiresImportance(found) && importance?.Of(tensor.Name) == null)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"tensor '{tensor.Name}': type {GgmlTypes.Name(found)} needs an importance matrix, expected its entry in "
+                    + (
+                        importance == null
+                            ? "the file of --imatrix, found no such option"
+                            : $"{importance.Path}, found none"
+                    )
+                    + "; or choose another type for it with --tensor-type"
+            );
+        }
+        return plan;
     }
 
     /// <summary>llama.cpp's own ladder for rows that are no whole number of blocks.</summary>
@@ -142,6 +182,8 @@ public static class TypePlan
                 GgmlType.Q4_K => GgmlType.Q5_0,
                 GgmlType.Q5_K => GgmlType.Q5_1,
                 GgmlType.Q6_K => GgmlType.Q8_0,
+                GgmlType.TQ1_0 or GgmlType.TQ2_0 => GgmlType.Q4_0,
+                _ when GgmlTypes.BlockValues(type) == 256 => GgmlType.IQ4_NL,
                 _ => GgmlType.F16,
             };
         }

@@ -9,8 +9,6 @@ namespace Slimming.Training.Models;
 /// <summary>A GGUF model file, mapped, checked and opened in the library. Its weights stay in the mapping.</summary>
 public sealed class BaseModel : IDisposable
 {
-    private const string TemplateKey = "tokenizer.chat_template";
-
     private readonly Lazy<string> _sha256;
 
     private BaseModel(GgufFile file, NativeModel native, ModelParams parameters)
@@ -19,7 +17,7 @@ public sealed class BaseModel : IDisposable
         Native = native;
         Parameters = parameters;
         ContextLength = ModelConfig.ContextLength(file);
-        ChatTemplate = file.Metadata.GetString(TemplateKey, null);
+        ChatTemplate = file.Metadata.GetString(Tokenizer.TemplateKey, null);
         _sha256 = new Lazy<string>(() => HashOf(file.Parts));
     }
 

@@ -47,6 +47,20 @@ public sealed class TemplateChoice : IDisposable
             );
     }
 
+    /// <summary>
+    /// The template that a tuned file must carry in place of its base's: one from a Jinja file, or chatml where the
+    /// base has none. Null: the base's stands.
+    /// </summary>
+    /// <param name="name">As <see cref="Name"/>; null where no row needed a template.</param>
+    /// <param name="modelTemplate">The model file's own template.</param>
+    public static string? ToCarry(string? name, string? modelTemplate) =>
+        name switch
+        {
+            null or "alpaca" or "model" => null,
+            "chatml" => modelTemplate is null ? ChatMl : null,
+            _ => ReadFile(name),
+        };
+
     public void Dispose() => Chat?.Dispose();
 
     private static string ReadFile(string option)

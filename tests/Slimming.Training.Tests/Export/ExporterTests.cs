@@ -191,7 +191,7 @@ public sealed class ExporterTests : IDisposable
         Refused(request with { Source = adapter, Scale = 0 }, ExitCode.Usage, "--scale");
         Refused(request with { Source = adapter, Scale = double.NaN }, ExitCode.Usage, "--scale");
         Refused(request with { Source = adapter, Type = "q8_0" }, ExitCode.Usage, "--type");
-        Refused(request with { Type = "q2_k" }, ExitCode.Usage, "--type");
+        Refused(request with { Type = "q9_k" }, ExitCode.Usage, "--type");
         Refused(request with { Source = adapter, Model = null }, ExitCode.Usage, "--model");
         Refused(request with { Source = At("absent.gguf") }, ExitCode.Usage, "no such file");
         Refused(request with { Source = _folder }, ExitCode.Usage, "run.json");
@@ -292,10 +292,12 @@ public sealed class ExporterTests : IDisposable
         var weights = new MergedWeights(adapter);
         MergedFile.Write(
             At("m.gguf"),
-            model.File,
-            GgmlType.F32,
-            TypePlan.For(model.File, GgmlType.F32, weights),
-            weights,
+            new MergedContent(
+                model.File,
+                MergedFile.Metadata(model.File, GgmlType.F32),
+                TypePlan.For(model.File, GgmlType.F32, weights),
+                weights
+            ),
             overwrite: false,
             _ => { },
             default

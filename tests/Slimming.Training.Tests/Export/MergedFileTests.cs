@@ -18,7 +18,8 @@ public sealed class MergedFileTests : IDisposable
     private IReadOnlyList<TensorPlan> Write(BaseModel model, GgmlType? type, IWeightSource weights)
     {
         var plans = TypePlan.For(model.File, type, weights);
-        MergedFile.Write(_out, model.File, type, plans, weights, overwrite: false, _ => { }, default);
+        MergedContent content = new(model.File, MergedFile.Metadata(model.File, type), plans, weights);
+        MergedFile.Write(_out, content, overwrite: false, _ => { }, default);
         return plans;
     }
 
@@ -182,10 +183,12 @@ public sealed class MergedFileTests : IDisposable
         Should.Throw<OperationCanceledException>(() =>
             MergedFile.Write(
                 _out,
-                model.File,
-                GgmlType.Q8_0,
-                TypePlan.For(model.File, GgmlType.Q8_0, weights),
-                weights,
+                new MergedContent(
+                    model.File,
+                    MergedFile.Metadata(model.File, GgmlType.Q8_0),
+                    TypePlan.For(model.File, GgmlType.Q8_0, weights),
+                    weights
+                ),
                 overwrite: false,
                 done =>
                 {
@@ -203,8 +206,8 @@ public sealed class MergedFileTests : IDisposable
     [Fact]
     public void An_unknown_type_is_refused_with_the_list() =>
         Should
-            .Throw<SlimmingException>(() => TypePlan.Parse("q2_k"))
-            .Message.ShouldContain("same, f32, f16, bf16, q8_0, q4_0, q4_1, q5_k, q4_k, q6_k");
+            .Throw<SlimmingException>(() => TypePlan.Parse("q9_k"))
+            .Message.ShouldContain("same, f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q6_k, q5_k, q4_k, q3_k, q2_k, iq4_nl, iq4_xs, iq3_s");
 
     [Fact]
     public void Overrides_choose_types_by_pattern_and_the_last_match_counts()

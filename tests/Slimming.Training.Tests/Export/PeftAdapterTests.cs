@@ -131,10 +131,12 @@ public sealed class PeftAdapterTests : IDisposable
         var path = Path.Combine(_folder, "merged.gguf");
         MergedFile.Write(
             path,
-            model.File,
-            GgmlType.F32,
-            TypePlan.For(model.File, GgmlType.F32, weights),
-            weights,
+            new MergedContent(
+                model.File,
+                MergedFile.Metadata(model.File, GgmlType.F32),
+                TypePlan.For(model.File, GgmlType.F32, weights),
+                weights
+            ),
             overwrite: false,
             _ => { },
             default
