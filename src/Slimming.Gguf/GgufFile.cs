@@ -80,6 +80,13 @@ public sealed unsafe class GgufFile : IDisposable
     /// <summary>The tensor's bytes; for those of 2 GiB and more use <see cref="Slice"/>.</summary>
     public ReadOnlySpan<byte> Data(GgufTensor tensor) => Slice(tensor, 0, tensor.ByteCount);
 
+    /// <summary>The values of an F32 tensor, up to 2^31 - 1 of them.</summary>
+    public ReadOnlySpan<float> Floats(GgufTensor tensor)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(tensor.Type, GgmlType.F32, nameof(tensor));
+        return new ReadOnlySpan<float>(Pointer(tensor), checked((int)tensor.ValueCount));
+    }
+
     /// <summary><paramref name="count"/> bytes of the tensor from byte <paramref name="offset"/>.</summary>
     public ReadOnlySpan<byte> Slice(GgufTensor tensor, long offset, long count)
     {

@@ -60,6 +60,7 @@ public sealed unsafe class LlamaModel : IDisposable
         {
             using (var file = GgufFile.Open(path))
             {
+                VocabCheck.Require(file);
                 files.AddRange(file.Parts.Select(FileStamp.Open));
                 file.CheckUnchanged();
             }

@@ -1,6 +1,7 @@
 using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.Training.Export;
+using Slimming.Training.Models;
 
 namespace Slimming.Training;
 
@@ -21,6 +22,7 @@ public static class Trainer
         using var setup = TrainSetup.Open(options, begun?.TemplateDate, sink);
         var record = setup.Record();
         begun?.RefuseChanges(record, sink.Warning);
+        WeightCheck.RequireFinite(setup.Model.File, record.Resolved.Threads, token);
         token.ThrowIfCancellationRequested();
         using NativeContext context = new(setup.Model.Native, setup.Adapter, setup.Context);
         folder.Begin();

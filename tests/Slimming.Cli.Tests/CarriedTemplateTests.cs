@@ -58,6 +58,18 @@ public sealed class CarriedTemplateTests : IDisposable
             Template(Path.Combine(run, "adapter.gguf")).ShouldBe(Raw(Own));
             ((bool)Export(run, "a.gguf")["carries_trained_template"]!).ShouldBeTrue();
             Template(_temp["a.gguf"]).ShouldBe(Raw(Own));
+            string[] generate =
+            [
+                "generate",
+                "--model",
+                TinyRun.Model,
+                "--adapter",
+                _temp["a.gguf"],
+                "--chat",
+                "--json",
+            ];
+            var said = Cli.Done([.. generate, "--prompt", "hi", "--max-tokens", "1", "--threads", "1"]);
+            ((string)JsonNode.Parse(said.Output)!["prompt"]!).ShouldBe("<user> hi ä\n<assistant> ");
             // An adapter file hands it on without its run.
             Export(_temp["a.gguf"], "b.gguf", "--model", TinyRun.Model, "--to", "merged");
             Template(_temp["b.gguf"]).ShouldBe(Raw(Own));

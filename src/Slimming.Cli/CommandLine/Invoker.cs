@@ -25,8 +25,7 @@ internal static class Invoker
         var parsed = root.Parse(args);
         if (parsed.Errors.Count > 0 && parsed.Action is not { ClearsParseErrors: true })
         {
-            // The rest usually follows from the first: an unknown option makes its value unknown too.
-            error.WriteLine($"error: {parsed.Errors[0].Message}");
+            error.WriteLine($"error: {Problem(parsed)}");
             error.WriteLine($"See '{Verb.Path(parsed.CommandResult.Command)} --help'.");
             return ExitCode.Usage;
         }
@@ -52,6 +51,15 @@ internal static class Invoker
         {
             return Report(exception, error, parsed.GetValue<bool>(SharedOptions.VerboseName));
         }
+    }
+
+    private static string Problem(ParseResult parsed)
+    {
+        var verbs = parsed.CommandResult.Command.Subcommands;
+        return verbs.Count > 0 && parsed.UnmatchedTokens is [var word, ..] && !word.StartsWith('-')
+            ? $"unknown verb '{word}'; expected one of {string.Join(", ", verbs.Select(verb => verb.Name))}"
+            // The rest usually follows from the first: an unknown option makes its value unknown too.
+            : parsed.Errors[0].Message;
     }
 
     /// <summary>One message on standard error; the stack trace only on request.</summary>

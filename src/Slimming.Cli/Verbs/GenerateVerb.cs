@@ -90,7 +90,7 @@ internal static class GenerateVerb
         var text = request.Prompt;
         if (request.Chat)
         {
-            using var template = ModelTemplate.Open(engine.Model);
+            using var template = ModelTemplate.Open(engine.Model, request.Adapter);
             text = template.Render([new ChatMessage("user", request.Prompt)], addGenerationPrompt: true);
         }
         var tokens = engine.Codec.Tokenize(text);

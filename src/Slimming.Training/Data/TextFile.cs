@@ -103,7 +103,8 @@ internal static class TextFile
         yield return line.WrittenSpan.ToArray();
     }
 
-    private static string? NotUtf8(byte[] line)
+    /// <summary>"byte 12: ..." (from 1); null where all is UTF-8.</summary>
+    internal static string? NotUtf8(byte[] line)
     {
         if (Utf8.IsValid(line))
         {

@@ -38,6 +38,7 @@ public sealed class Exporter : IDisposable
         {
             _model = BaseModel.Open(_source.ModelPath, _runtime);
             CheckRunBase();
+            WeightCheck.RequireFinite(_model.File, _runtime.Info.Threads);
             _peft = _source.IsPeft ? PeftAdapter.Read(_source.AdapterPath!, _model) : null;
             _adapter = OpenAdapter();
             _trained = _source.TrainedPath is { } trained ? GgufFile.Open(trained) : null;

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Slimming.Gguf;
 using Slimming.Interop;
 
@@ -15,6 +14,24 @@ internal static class TensorCopy
         {
             writer.Write(tensor.Name, file.Slice(tensor, at, Math.Min(PieceBytes, tensor.ByteCount - at)));
         }
+    }
+
+    /// <summary>Two tensors of one type and shape hold the same bytes.</summary>
+    public static bool AreEqual(GgufFile file, GgufTensor tensor, GgufFile otherFile, GgufTensor other)
+    {
+        if (tensor.ByteCount != other.ByteCount)
+        {
+            return false;
+        }
+        for (long at = 0; at < tensor.ByteCount; at += PieceBytes)
+        {
+            var count = Math.Min(PieceBytes, tensor.ByteCount - at);
+            if (!file.Slice(tensor, at, count).SequenceEqual(otherFile.Slice(other, at, count)))
+            {
+                return false;
+            }
+        }
+        return true;
     }
 
     /// <summary>Copies F32 tensors into the trainables of the same names and shapes.</summary>
@@ -34,7 +51,7 @@ internal static class TensorCopy
                     $"{GgmlTypes.Name(tensor.Type)} {tensor.ShapeText}"
                 );
             }
-            MemoryMarshal.Cast<byte, float>(file.Data(tensor)).CopyTo(adapter.ValuesOf(trainable));
+            file.Floats(tensor).CopyTo(adapter.ValuesOf(trainable));
         }
     }
 }

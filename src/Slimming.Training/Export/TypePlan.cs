@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using Slimming.Gguf;
 using Slimming.LlamaCpp;
+using Slimming.Training.Models;
 
 namespace Slimming.Training.Export;
 
@@ -146,7 +147,8 @@ public static class TypePlan
 
     private static TensorPlan Plan(GgufTensor tensor, GgmlType? type, bool isAdapted, ImportanceMatrix? importance)
     {
-        var wanted = tensor.Shape.Count >= 2 ? type ?? tensor.Type : tensor.Type;
+        var isWeight = tensor.Shape.Count >= 2 && ModelConfig.IsWeightType(tensor.Type);
+        var wanted = isWeight ? type ?? tensor.Type : tensor.Type;
         var found = Dividing(wanted, tensor.RowLength);
         if ((isAdapted || found != tensor.Type) && !Quantizer.Supports(found))
         {

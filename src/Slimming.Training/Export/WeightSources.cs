@@ -46,12 +46,16 @@ internal sealed class TrainedWeights(GgufFile trained, GgufFile model) : IWeight
     public bool Changes(string name) =>
         trained.Find(name) is { } tensor
         && model.Find(name) is { } original
-        && !(tensor.Type == original.Type && trained.Data(tensor).SequenceEqual(model.Data(original)));
+        && !(tensor.Type == original.Type && TensorCopy.AreEqual(trained, tensor, model, original));
 
     public void Read(GgufTensor tensor, Span<float> values)
     {
         var source = trained.Find(tensor.Name)!;
-        NativeRuntime.Dequantize(source.Type, trained.Data(source), values);
+        if (source.Type != GgmlType.F32)
+        {
+            throw new GgufException(trained.Path, $"tensor '{source.Name}'", "f32", GgmlTypes.Name(source.Type));
+        }
+        trained.Floats(source).CopyTo(values);
     }
 
     /// <summary>Refuses a trained model of another base.</summary>

@@ -36,6 +36,8 @@ public static class ModelConfig
         GgmlType.NVFP4,
     ];
 
+    private const string TokensKey = "tokenizer.ggml.tokens";
+
     /// <exception cref="GgufException">A key or tensor is missing, of a wrong shape or of a type that cannot be trained on.</exception>
     public static ModelParams Read(GgufFile file)
     {
@@ -88,6 +90,8 @@ public static class ModelConfig
     /// <summary>Tokens the model was trained for.</summary>
     public static int ContextLength(GgufFile file) => new Keys(file, Architecture.Of(file).Name).Size("context_length");
 
+    internal static bool IsWeightType(GgmlType type) => Array.IndexOf(WeightTypes, type) >= 0;
+
     /// <summary>blk.N.attn_q.bias, of k and of v: the biases that the decoder adds in any architecture.</summary>
     internal static bool KnowsBias(string name) =>
         name.Split('.', 3) is ["blk", _, "attn_q.bias" or "attn_k.bias" or "attn_v.bias"];
@@ -130,9 +134,20 @@ public static class ModelConfig
         var embeddings =
             file.Find("token_embd.weight")
             ?? throw new GgufException(file.Path, "tensor 'token_embd.weight'", "the file does not have it");
-        return embeddings.Shape.Count == 2 && embeddings.Shape[1] <= int.MaxValue
-            ? (int)embeddings.Shape[1]
-            : throw new GgufException(file.Path, "tensor 'token_embd.weight'", "2 dimensions", embeddings.ShapeText);
+        if (embeddings.Shape.Count != 2 || embeddings.Shape[1] > int.MaxValue)
+        {
+            throw new GgufException(file.Path, "tensor 'token_embd.weight'", "2 dimensions", embeddings.ShapeText);
+        }
+        if (file.Metadata.TryGet(TokensKey, out var tokens) && tokens.Count != embeddings.Shape[1])
+        {
+            throw new GgufException(
+                file.Path,
+                $"key '{TokensKey}'",
+                $"{embeddings.Shape[1]} tokens, the rows of 'token_embd.weight'",
+                $"{tokens.Count}"
+            );
+        }
+        return (int)embeddings.Shape[1];
     }
 
     /// <summary>Keys that llama.cpp obeys in every architecture and this decoder does not.</summary>

@@ -17,14 +17,24 @@ internal static class YamlOptions
         YamlStream stream = [];
         try
         {
-            using var reader = File.OpenText(path);
-            stream.Load(reader);
+            var text = StrictText.Read(path);
+            RefuseDepth(path, text);
+            stream.Load(new StringReader(text));
         }
         catch (YamlException exception)
         {
             throw new SlimmingException(
                 ExitCode.Usage,
                 $"{path}, line {exception.Start.Line}: not valid YAML: {exception.Message}",
+                exception
+            );
+        }
+        catch (InvalidOperationException exception)
+        {
+            // The parser's answer to some brackets that never close.
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"{path}: not valid YAML: does a bracket never close?",
                 exception
             );
         }
@@ -56,6 +66,24 @@ internal static class YamlOptions
             found.Add(name, (Values(value, spec, place), place));
         }
         return found;
+    }
+
+    /// <summary>The reader calls itself for each level; options have two.</summary>
+    private static void RefuseDepth(string path, string text)
+    {
+        const int most = 8;
+        var depth = 0;
+        for (var parser = new Parser(new StringReader(text)); parser.MoveNext(); )
+        {
+            depth += parser.Current!.NestingIncrease;
+            if (depth > most)
+            {
+                throw new SlimmingException(
+                    ExitCode.Usage,
+                    $"{path}, line {parser.Current.Start.Line}: not valid YAML: expected at most {most} levels, found more"
+                );
+            }
+        }
     }
 
     private static List<string> Values(YamlNode node, OptionSpec spec, string place)

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Jint;
 using Jint.Native;
+using Jint.Runtime;
 using Slimming.Gguf;
 using Slimming.Shared;
 
@@ -17,7 +18,7 @@ public sealed class ChatTemplate : IDisposable
 {
     private const long MemoryBytes = 256L << 20;
     private const int RecursionDepth = 400;
-    private static readonly TimeSpan s_time = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_time = TimeSpan.FromSeconds(5);
     private static readonly Lazy<Prepared<Acornima.Ast.Script>> s_package = new(LoadPackage);
 
     private readonly Engine _engine;
@@ -37,13 +38,16 @@ public sealed class ChatTemplate : IDisposable
         (Name, Source, Date, _bos, _eos) = (name, source, date, bos, eos);
         Sha256 = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(source)));
         _engine = new Engine(options =>
+        {
+            // Calls of several functions in turn count as recursion of none: the stack itself is looked at too.
+            options.Constraints.MaxExecutionStackCount = 0;
             options
                 .LimitMemory(MemoryBytes)
                 .LimitRecursion(RecursionDepth)
                 .TimeoutInterval(s_time)
                 .RegexTimeoutInterval(s_time)
-                .DisableStringCompilation()
-        );
+                .DisableStringCompilation();
+        });
         try
         {
             _engine.Execute(s_package.Value);
@@ -52,7 +56,7 @@ public sealed class ChatTemplate : IDisposable
         catch (Exception e) when (IsScriptFailure(e))
         {
             _engine.Dispose();
-            throw new SlimmingException(ExitCode.Usage, $"chat template ({name}): does not parse: {e.Message}", e);
+            throw new SlimmingException(ExitCode.Usage, $"chat template ({name}): does not parse: {Reason(e)}", e);
         }
         _render = _engine.GetValue("render");
     }
@@ -81,7 +85,7 @@ public sealed class ChatTemplate : IDisposable
         }
         catch (Exception e) when (IsScriptFailure(e))
         {
-            throw new SlimmingException(ExitCode.Usage, $"chat template ({Name}): {e.Message}", e);
+            throw new SlimmingException(ExitCode.Usage, $"chat template ({Name}): {Reason(e)}", e);
         }
         using var parsed = JsonDocument.Parse(answer);
         return parsed.RootElement.TryGetProperty("raised", out var raised)
@@ -98,6 +102,17 @@ public sealed class ChatTemplate : IDisposable
                 or TimeoutException
                 or System.Text.RegularExpressions.RegexMatchTimeoutException
                 or InsufficientExecutionStackException;
+
+    private static string Reason(Exception e) =>
+        e switch
+        {
+            TimeoutException or System.Text.RegularExpressions.RegexMatchTimeoutException =>
+                $"expected it to finish within {s_time.TotalSeconds} s, found it still at work; does it loop for ever?",
+            MemoryLimitExceededException => $"expected at most {MemoryBytes >> 20} MiB of memory, found more",
+            RecursionDepthOverflowException or InsufficientExecutionStackException =>
+                $"expected at most {RecursionDepth} nested calls, found more; does it call itself for ever?",
+            _ => e.Message,
+        };
 
     private static Prepared<Acornima.Ast.Script> LoadPackage()
     {

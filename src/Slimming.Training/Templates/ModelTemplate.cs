@@ -1,6 +1,7 @@
 using Slimming.Gguf;
 using Slimming.LlamaCpp;
 using Slimming.Training.Data;
+using Slimming.Training.Models;
 
 namespace Slimming.Training.Templates;
 
@@ -8,12 +9,16 @@ namespace Slimming.Training.Templates;
 public static class ModelTemplate
 {
     /// <summary>For today; dispose it after use.</summary>
+    /// <param name="model">An open model file.</param>
+    /// <param name="adapterPath">An adapter of it, whose template takes the model's place where it carries one.</param>
     /// <exception cref="SlimmingException">The file has none.</exception>
-    public static ChatTemplate Open(LlamaModel model)
+    public static ChatTemplate Open(LlamaModel model, string? adapterPath = null)
     {
         ArgumentNullException.ThrowIfNull(model);
+        using var adapter = adapterPath == null ? null : GgufFile.Open(adapterPath);
         var source =
-            model.ChatTemplate
+            adapter?.Metadata.GetString(Tokenizer.TemplateKey, null)
+            ?? model.ChatTemplate
             ?? throw new SlimmingException(
                 ExitCode.Usage,
                 $"{model.Path}: key 'tokenizer.chat_template' is absent; the prompt can only be used as it is"

@@ -72,6 +72,6 @@ public sealed class TemplateChoice : IDisposable
                 $"--template {option}: expected auto, alpaca, chatml, or the path of a Jinja file; no such file"
             );
         }
-        return File.ReadAllText(option);
+        return StrictText.Read(option);
     }
 }

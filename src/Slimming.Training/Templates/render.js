@@ -39,6 +39,19 @@ function range(start, stop, step = 1) {
   return values;
 }
 
+// Says what a template calls that is not there.
+class Interpreter extends jinja.Interpreter {
+  evaluateCallExpression(node, environment) {
+    try {
+      return super.evaluateCallExpression(node, environment);
+    } catch (error) {
+      if (!String(error.message).startsWith("Cannot call something that is not a function")) throw error;
+      const callee = node.callee.property ?? node.callee;
+      throw new Error("'" + (callee.value ?? callee.type) + "' is no function or method that is supported");
+    }
+  }
+}
+
 let parsed;
 
 // trim_blocks and lstrip_blocks, as transformers sets them.
@@ -59,7 +72,7 @@ function render(input) {
   };
   for (const [name, value] of Object.entries(globals)) env.set(name, value);
   try {
-    return JSON.stringify({ text: new jinja.Interpreter(env).run(parsed).value });
+    return JSON.stringify({ text: new Interpreter(env).run(parsed).value });
   } catch (error) {
     if (raised === undefined) throw error;
     return JSON.stringify({ raised });

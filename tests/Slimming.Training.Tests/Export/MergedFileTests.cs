@@ -207,7 +207,9 @@ public sealed class MergedFileTests : IDisposable
     public void An_unknown_type_is_refused_with_the_list() =>
         Should
             .Throw<SlimmingException>(() => TypePlan.Parse("q9_k"))
-            .Message.ShouldContain("same, f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q6_k, q5_k, q4_k, q3_k, q2_k, iq4_nl, iq4_xs, iq3_s");
+            .Message.ShouldContain(
+                "same, f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q6_k, q5_k, q4_k, q3_k, q2_k, iq4_nl, iq4_xs, iq3_s"
+            );
 
     [Fact]
     public void Overrides_choose_types_by_pattern_and_the_last_match_counts()

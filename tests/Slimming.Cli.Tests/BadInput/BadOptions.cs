@@ -1,0 +1,113 @@
+using Slimming.Gguf;
+using static Slimming.Cli.Tests.BadInput.BadCase;
+
+namespace Slimming.Cli.Tests.BadInput;
+
+/// <summary>Command lines, configurations and places to write to.</summary>
+internal static class BadOptions
+{
+    public static IEnumerable<BadCase> Cases { get; } =
+    [
+        Usage("unknown option", w => w.Train(Workshop.Model, null, "--rnak", "3"), "--rnak"),
+        Usage("unknown verb", _ => ["tune"], "unknown verb 'tune'; expected one of train, export"),
+        Usage("missing option", w => ["train", "--data", w.Good, "--out", w["run"]], "--model is missing"),
+        Usage(
+            "rank 0",
+            w => w.Train(Workshop.Model, null, "--rank", "0"),
+            "--rank: expected a whole number of at least 1, found '0'"
+        ),
+        Usage(
+            "a rank of words",
+            w => w.Train(Workshop.Model, null, "--rank", "many"),
+            "--rank: expected a whole number of at least 1, found 'many'"
+        ),
+        Usage(
+            "a rate that is NaN",
+            w => w.Train(Workshop.Model, null, "--learning-rate", "NaN"),
+            "--learning-rate: expected",
+            "found 'NaN'"
+        ),
+        Usage(
+            "unknown target",
+            w => w.Train(Workshop.Model, null, "--targets", "q,attn"),
+            "--targets: unknown target 'attn'",
+            "q, k, v, o, gate, up, down"
+        ),
+        Usage("an unknown method", w => w.Train(Workshop.Model, null, "--method", "magic"), "--method", "lora, full"),
+        Usage(
+            "steps and epochs",
+            w => w.Train(Workshop.Model, null, "--steps", "1", "--epochs", "1"),
+            "--steps and --epochs exclude each other"
+        ),
+        Usage("a size of words", w => w.Train(Workshop.Model, null, "--memory", "lots"), "--memory", "'lots'"),
+        Usage(
+            "a missing configuration",
+            w => w.Train(Workshop.Model, null, "--config", w["no.yaml"]),
+            "--config: no such file:",
+            "no.yaml"
+        ),
+        Yaml("YAML with an open bracket", "rank: [1\nalpha: 2", "not valid YAML", "bracket"),
+        Yaml("YAML that does not parse", "epochs: 1\n\trank: 2", "line", "not valid YAML: While"),
+        Yaml("YAML without end of levels", "rank: " + new string('[', 100_000), "line 1: not valid YAML"),
+        Yaml("YAML that is a list", "- rank\n", "expected 'option: value' lines, found a list of 1"),
+        Yaml("an unknown key in YAML", "epochs: 1\nrnak: 3", "line 2: unknown option 'rnak'; known are"),
+        Yaml(
+            "a wrong value in YAML",
+            "epochs: 1\nrank: 0",
+            "line 2: rank: expected a whole number of at least 1, found '0'"
+        ),
+        Yaml("a list for one value in YAML", "rank: [1, 2]", "line 1: rank: expected one value, found a list of 2"),
+        Yaml("nothing for a value in YAML", "rank:\n", "line 1: rank: expected one value, found nothing"),
+        Yaml("a key twice in YAML", "rank: 1\nrank: 2", "not valid YAML"),
+        Yaml("YAML that is no UTF-8", "rank: 1 # \u00ff", "UTF-8"),
+        new("output exists", w => Into(w, Filled(w)), ExitCode.Refused, ["filled", "--resume", "--force"]),
+        new(
+            "output is a file",
+            w => Into(w, w.Text("note.txt", "")),
+            ExitCode.Refused,
+            ["note.txt", "expected a folder, found a file"]
+        ),
+        new("unwritable folder", w => Into(w, "/proc/slimming/run"), ExitCode.Failed, ["/proc/slimming"]),
+        new(
+            "does not fit",
+            w => w.Train(Workshop.Model, null, "--memory", "1MiB"),
+            ExitCode.Refused,
+            ["--memory 1.0 MiB", "is enough"]
+        ),
+        new(
+            "an export over a file",
+            w => ["export", "--model", Workshop.Model, "--type", "f16", "--out", w.Text("taken.gguf", "mine")],
+            ExitCode.Refused,
+            ["taken.gguf: exists already; use --force to replace it"]
+        ),
+        new(
+            "an export over its base",
+            w =>
+            {
+                File.Copy(Workshop.Model, w["m.gguf"]);
+                return ["export", "--model", w["m.gguf"], "--type", "f16", "--out", w["m.gguf"], "--force"];
+            },
+            ExitCode.Refused,
+            ["m.gguf: it is an input of this export; choose another name"]
+        ),
+        new(
+            "an export into no folder",
+            w => ["export", "--model", Workshop.Model, "--type", "f16", "--out", w["no/such/x.gguf"]],
+            ExitCode.Failed,
+            ["x.gguf: the folder", "does not exist"]
+        ),
+    ];
+
+    private static BadCase Yaml(string name, string latin1, params string[] texts) =>
+        Usage(name, w => w.Train(Workshop.Model, null, "--config", w.Latin1("c.yaml", latin1)), ["c.yaml", .. texts]);
+
+    private static string[] Into(Workshop w, string folder) =>
+        ["train", "--model", Workshop.Model, "--data", w.Good, "--out", folder];
+
+    private static string Filled(Workshop w)
+    {
+        Directory.CreateDirectory(w["filled"]);
+        w.Text("filled/thesis.txt", "");
+        return w["filled"];
+    }
+}
