@@ -83,6 +83,65 @@ public sealed class CompareTests : IDisposable
     }
 
     [Fact]
+    public void AGroupIsComparedOverAllItemsAndCountsOnce()
+    {
+        string[] tasks = ["mmlu_a", "mmlu_b", "piqa"];
+        string[] groups = ["mmlu", "mmlu_stem"];
+        string Run(string name, bool tuned) =>
+            Write(
+                _folder[name],
+                Settings(name, tasks),
+                [
+                    .. Items("mmlu_a", 4, 3, 1, 2, tuned).Select(row => row with { Groups = groups }),
+                    .. Items("mmlu_b", 4, 3, 0, 3, tuned).Select(row => row with { Groups = groups[..1] }),
+                    .. Items("piqa", 5, 2, 2, 1, tuned),
+                ],
+                groups: [("mmlu", 2), ("mmlu_stem", 1)]
+            );
+        var found = Json("compare", Run("base", tuned: false), Run("tuned", tuned: true))["runs"]![0]![
+            "tasks"
+        ]!.AsArray();
+        found
+            .Select(task => (task!["task"]!.GetValue<string>(), task["part_of"]?.GetValue<string>()))
+            .ShouldBe([("mmlu_a", "mmlu"), ("mmlu_b", "mmlu"), ("piqa", null), ("mmlu", null), ("mmlu_stem", "mmlu")]);
+        var all = Primary(found[3]);
+        Number(all["n"]).ShouldBe(20);
+        all["clusters"].ShouldBeNull();
+        Number(all["mcnemar"]!["b"]).ShouldBe(6);
+        // 2 (1 + 7) / 2^7 over seven changed items; Holm over the group and piqa.
+        Number(all["p"]).ShouldBe(16 / 128.0, 1e-12);
+        Number(all["p_holm"]).ShouldBe(32 / 128.0, 1e-12);
+        Primary(found[0])["p_holm"].ShouldBeNull();
+        Primary(found[4])["p_holm"].ShouldBeNull();
+        found[3]!["study"]![0]!["name"]!.GetValue<string>().ShouldBe("delta_K");
+        found[0]!["transitions"]!["items"]!.AsArray().Count.ShouldBe(4);
+    }
+
+    [Fact]
+    public void ScoresBetweenRightAndWrongHaveAnIntervalToo()
+    {
+        ItemRow[] Rows(double more) =>
+            [
+                .. Enumerable
+                    .Range(0, 10)
+                    .Select(i =>
+                        Generation("squad", i, false, false) with
+                        {
+                            F1 = (i / 20.0) + more,
+                            ExactMatchFlexible = null,
+                        }
+                    ),
+            ];
+        var found = Json("compare", Base(Rows(0)), Tuned(Rows(0.3)))["runs"]![0]!["tasks"]![0]!["metrics"]!.AsArray();
+        var f1 = found.Single(metric => metric!["metric"]!.GetValue<string>() == "f1")!;
+        // Mean 0.225, deviation of 0, 1, .., 9 is sqrt(55/6): error sqrt(55/6) / 20 / sqrt(10), t(0.975, 9) = 2.26216.
+        var half = 2.2621571628 * Math.Sqrt(55 / 6.0) / 20 / Math.Sqrt(10);
+        Number(f1["base"]!["interval"]!["low"]).ShouldBe(0.225 - half, 1e-9);
+        Number(f1["base"]!["interval"]!["high"]).ShouldBe(0.225 + half, 1e-9);
+        f1["mcnemar"].ShouldBeNull();
+    }
+
+    [Fact]
     public void StudyMeasuresHaveTheirSignsAndBothErrors()
     {
         ItemRow[] Rows(bool tuned) =>

@@ -30,7 +30,8 @@ internal static class ScoredFolder
         SortedDictionary<string, string> settings,
         IEnumerable<ItemRow> rows,
         string machine = "a machine",
-        string adapter = ""
+        string adapter = "",
+        params (string Label, int Members)[] groups
     )
     {
         var info = new RunInfo
@@ -51,6 +52,7 @@ internal static class ScoredFolder
                 ("acc_norm", first.AccNorm),
                 ("exact_match_strict", first.ExactMatchStrict),
                 ("exact_match_flexible", first.ExactMatchFlexible),
+                ("f1", first.F1),
                 ("token_perplexity", first.Nll),
             };
             summary.AddRange(
@@ -71,6 +73,8 @@ internal static class ScoredFolder
                     ))
             );
         }
+        var one = summary[0];
+        summary.AddRange(groups.Select(group => one with { Task = group.Label, Members = group.Members }));
         store.Complete(summary);
         return folder;
     }

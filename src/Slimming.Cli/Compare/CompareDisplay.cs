@@ -38,17 +38,7 @@ internal static class CompareDisplay
     private static Table Scores(RunComparison run, ComparisonOptions options)
     {
         var level = Level(options);
-        var table = Start(
-            "task",
-            "metric",
-            "n",
-            "base",
-            "stderr",
-            $"{level} Wilson",
-            "tuned",
-            "stderr",
-            $"{level} Wilson"
-        );
+        var table = Start("task", "metric", "n", "base", "stderr", level, "tuned", "stderr", level);
         foreach (var (task, metric) in Rows(run))
         {
             table.AddRow(
@@ -237,7 +227,7 @@ internal static class CompareDisplay
     {
         output.WriteLine(
             FormattableString.Invariant(
-                $"* primary metric: p Holm and verdict are about it. b / c: right in base alone / in tuned alone. Detectable: at power {options.Power}, alpha {options.Alpha}, normal approximation (the exact test has power 0.75 to 0.80 there)."
+                $"* primary metric: p Holm and verdict are about it, and where a group of tasks is compared about the group. b / c: right in base alone / in tuned alone. Detectable: at power {options.Power}, alpha {options.Alpha}, normal approximation (the exact test has power 0.75 to 0.80 there)."
             )
         );
         output.WriteLine(

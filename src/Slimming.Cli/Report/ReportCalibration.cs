@@ -52,7 +52,7 @@ internal static class ReportCalibration
             );
         }
         html.Append(
-            "</div>\n<table class=\"scores\"><thead><tr><th>task</th><th class=\"n\">confidence<span class=\"under\">accuracy</span></th>"
+            "</div>\n<table class=\"calibration\"><thead><tr><th>task</th><th class=\"n\">confidence<span class=\"under\">accuracy</span></th>"
                 + "<th class=\"n\">calibration error<span class=\"under\">95 % interval</span></th><th class=\"n\">by chance</th></tr></thead>\n<tbody>\n"
         );
         foreach (var (task, run, found) in charts.SelectMany(c => c.Runs, (c, r) => (c.Task, r.Run, r.Found)))

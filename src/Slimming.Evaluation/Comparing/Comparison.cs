@@ -48,7 +48,7 @@ public sealed record TaskComparison(
     public MetricComparison Primary => Metrics.First(metric => metric.Primary);
 }
 
-/// <summary>One model's score. The interval is Wilson's; null for a perplexity.</summary>
+/// <summary>One model's score. The interval is Wilson's where items are right or wrong, else Student's t; null for a perplexity.</summary>
 public sealed record Score(double Value, double? Stderr, Interval? Interval);
 
 /// <summary>One metric of both models on the same items.</summary>

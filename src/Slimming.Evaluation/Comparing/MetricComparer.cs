@@ -118,14 +118,18 @@ internal sealed class MetricComparer
             "100 (1 - tuned / base), per cent; positive is a loss",
             100 * (1 - (tuned.Value / start.Value)),
             paired?.ForgettingErrorPercent,
-            paired?.ForgettingInterval(StudyLevel),
+            Known(paired),
             unpaired?.ForgettingErrorPercent,
-            unpaired?.ForgettingInterval(StudyLevel)
+            Known(unpaired)
         );
     }
 
+    private static Interval? Known(Ratio? ratio) =>
+        ratio is { StandardError: > 0 } known ? known.ForgettingInterval(StudyLevel) : null;
+
+    /// <summary>None where no item changed: an error of 0 says how few there are, not that there is none.</summary>
     private static Interval? Around(double value, double? error) =>
-        error is { } known ? Interval.Around(value, Distributions.Z95 * known) : null;
+        error is > 0 and { } known ? Interval.Around(value, Distributions.Z95 * known) : null;
 
     /// <summary>Exact McNemar supposes independent items; clusters and other scores get Student's t over units.</summary>
     private (string Name, double? P) Test(TTest test, McNemar? changes)
@@ -171,7 +175,7 @@ internal sealed class MetricComparer
         }
         return _metric == "same_top_1"
             ? new Score(mean.Value, mean.StandardError, Proportions.Wilson(mean, _options.Level))
-            : new Score(mean.Value, mean.StandardError, IsBinary ? Wilson(mean) : null);
+            : new Score(mean.Value, mean.StandardError, IsBinary ? Wilson(mean) : Bounded(mean));
     }
 
     /// <summary>Clustered items are worth as many independent ones as would have the same error.</summary>
@@ -180,12 +184,18 @@ internal sealed class MetricComparer
             ? Proportions.Wilson(mean.Value, _base.Length, _options.Level)
             : Proportions.Wilson(mean, _options.Level);
 
+    /// <summary>Scores between 0 and 1 that are neither: Student's t, which must not leave that range. A divergence has no upper end.</summary>
+    private Interval? Bounded(WeightedMean mean) =>
+        mean.Test().Interval(_options.Level) is { } found
+            ? new Interval(Math.Max(0, found.Low), IsOverTokens ? found.High : Math.Min(1, found.High))
+            : null;
+
     private long Count(Func<double, double, bool> predicate) => _base.Zip(_tuned, predicate).LongCount(found => found);
 
     /// <summary>Null where no two items share a text.</summary>
     private static string[]? ClustersOf(IReadOnlyList<(ItemRow Base, ItemRow Tuned)> pairs)
     {
-        string[] keys = [.. pairs.Select(pair => pair.Base.Cluster ?? $"item {pair.Base.Doc}")];
+        string[] keys = [.. pairs.Select(pair => pair.Base.Cluster ?? $"item {pair.Base.Doc} of {pair.Base.Task}")];
         return keys.Distinct(StringComparer.Ordinal).Count() < keys.Length ? keys : null;
     }
 

@@ -62,7 +62,8 @@ internal static class RunPairing
             }
         }
         var pairs = here.Select(item => (Base: item.Value, Tuned: there[item.Key]))
-            .OrderBy(pair => pair.Base.Doc)
+            .OrderBy(pair => pair.Base.Task, StringComparer.Ordinal)
+            .ThenBy(pair => pair.Base.Doc)
             .ToList();
         foreach (var (left, right) in pairs)
         {
