@@ -88,7 +88,7 @@ internal sealed class MetricComparer
             return Forgetting(start, tuned);
         }
         var mmlu = _task.StartsWith("mmlu", StringComparison.Ordinal);
-        var value = 100 * (mmlu ? -_difference.Value : _difference.Value);
+        var value = 100 * (mmlu ? 0 - _difference.Value : _difference.Value);
         return new StudyMeasure(
             mmlu ? "delta_K" : "delta_A",
             _metric,
