@@ -1,6 +1,6 @@
 // The study's table in Markdown, from `slimming compare --json` of every group of tasks. Arguments: the program, the study's folder.
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
 const [program, folder] = process.argv.slice(2);
@@ -14,13 +14,16 @@ const p = (value) => (value == null ? "-" : value < 0.0001 ? "< 0.0001" : value.
 const measure = (found) =>
   found == null ? "-" : `${found.name} ${found.value.toFixed(2)} ± ${found.stderr.toFixed(2)} [${found.interval.low.toFixed(2)}, ${found.interval.high.toFixed(2)}]`;
 
+const isDone = (results) =>
+  existsSync(results) && readdirSync(results).some((run) => run.startsWith("run=") && existsSync(join(results, run, "DONE")));
+
 console.log("| task | shots | BOS | metric | n | base | tuned, loss on all | | p | tuned, loss on answers | | p |");
 console.log("|---|---|---|---|---:|---:|---:|---|---:|---:|---|---:|");
 const overlaps = new Set();
 for (const bos of ["plain", "bos"]) {
   for (const group of groups) {
     const place = (model) => join(folder, "results", `${group.name}-${bos}`, model);
-    if (!existsSync(place("answer"))) continue;
+    if (!["base", "all", "answer"].every((model) => isDone(place(model)))) continue;
     const args = ["compare", place("base"), place("all"), place("answer"), "--train-run", join(folder, "run-all"), "--json"];
     const found = JSON.parse(execFileSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], maxBuffer: 1 << 30 }));
     const [all, answer] = found.runs;
