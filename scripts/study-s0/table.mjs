@@ -12,7 +12,7 @@ const groups = [
 const percent = (score) => `${(100 * score.value).toFixed(2)} ± ${score.stderr == null ? "-" : (100 * score.stderr).toFixed(2)}`;
 const p = (value) => (value == null ? "-" : value < 0.0001 ? "< 0.0001" : value.toFixed(4));
 const measure = (found) =>
-  found == null ? "-" : `${found.name} ${found.value.toFixed(2)} ± ${found.stderr.toFixed(2)} [${found.interval.low.toFixed(2)}, ${found.interval.high.toFixed(2)}]`;
+  found == null ? "-" : `${found.name} ${found.value.toFixed(2)} ± ${found.stderr.toFixed(2)} ${found.interval ? `[${found.interval.low.toFixed(2)}, ${found.interval.high.toFixed(2)}]` : "(no item changed)"}`;
 
 const isDone = (results) =>
   existsSync(results) && readdirSync(results).some((run) => run.startsWith("run=") && existsSync(join(results, run, "DONE")));
