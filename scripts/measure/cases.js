@@ -117,7 +117,7 @@ async function program({ model, name, compute, sequences, tokens, steps, plan = 
     const out = path.join(scratchFolder(), "run");
     writeTokens(data, { sequences, tokens, steps });
     const common = ["--model", model, "--data", data, "--out", out, "--compute", compute, "--batch-size", `${sequences}`, "--max-length", `${tokens}`];
-    const predicted = JSON.parse(execFileSync(slimming, ["plan", ...common, "--json", ...(plan ? [] : ["--no-calibration"])], { encoding: "utf8" }));
+    const predicted = JSON.parse(execFileSync(slimming, ["plan", ...common, "--json", ...(plan ? [] : ["--no-calibration"])], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }));
     const rss = await watched(slimming, ["train", ...common, "--force"]);
     const rows = fs.readFileSync(path.join(out, "metrics.jsonl"), "utf8").trim().split("\n").map(line => JSON.parse(line)).filter(row => row.loss !== undefined && row.loss !== null);
     if (rows.length !== steps) throw new Error(`${name ?? model}: ${rows.length} steps, expected ${steps}`);
@@ -147,9 +147,12 @@ function watched(command, args) {
                 if (error.code !== "ENOENT" && error.code !== "ESRCH") throw error;
             }
         }, 50);
+        const end = () => child.kill();
+        process.once("exit", end);
         child.on("error", reject);
         child.on("exit", (code, signal) => {
             clearInterval(timer);
+            process.removeListener("exit", end);
             if (code === 0) resolve(largest);
             else reject(new Error(`${path.basename(command)} ${args.join(" ")} ended with ${signal ?? code}: ${errors.trim()}`));
         });
