@@ -45,7 +45,9 @@ typedef enum slm_isa {
     SLM_ISA_SCALAR = 0,
     SLM_ISA_AVX2 = 1,
     SLM_ISA_AVX512 = 2,
-    SLM_ISA_AVX512_BF16 = 3 /* AVX-512 with bf16 products */
+    SLM_ISA_AVX512_BF16 = 3, /* AVX-512 with integer dot products and bf16 products */
+    SLM_ISA_AVX512_VNNI = 4, /* AVX-512 with integer dot products */
+    SLM_ISA_AVX_VNNI = 5     /* AVX2 with integer dot products */
 } slm_isa;
 
 /* Bits of slm_runtime_info.cpu_features: what CPUID reports and the operating system has enabled. */
@@ -131,7 +133,7 @@ typedef struct slm_runtime_params {
 typedef struct slm_runtime_info {
     uint64_t size;
     int32_t n_threads;
-    uint32_t isa;          /* slm_isa in use; SLM_ISA=scalar|avx2|avx512|avx512_bf16 lowers it */
+    uint32_t isa;          /* slm_isa in use; the environment's SLM_ISA names a lesser one */
     uint32_t cpu_features; /* slm_cpu_feature bits */
     uint32_t reserved;
     char cpu_name[64];

@@ -7,8 +7,14 @@ public enum Isa : uint
     Avx2 = 1,
     Avx512 = 2,
 
-    /// <summary>AVX-512 with bf16 products.</summary>
+    /// <summary>AVX-512 with integer dot products and bf16 products.</summary>
     Avx512Bf16 = 3,
+
+    /// <summary>AVX-512 with integer dot products.</summary>
+    Avx512Vnni = 4,
+
+    /// <summary>AVX2 with integer dot products.</summary>
+    AvxVnni = 5,
 }
 
 [Flags]

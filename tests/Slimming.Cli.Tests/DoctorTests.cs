@@ -34,8 +34,9 @@ public sealed class DoctorTests
         }
         var features = json["cpu"]!["features"]!.AsArray().Select(feature => feature!.GetValue<string>()).ToList();
         return !features.Contains("avx2") ? "scalar"
-            : !features.Contains("avx512") ? "avx2"
-            : !features.Contains("avx512bf16") ? "avx512"
+            : !features.Contains("avx512") ? (features.Contains("avxvnni") ? "avx_vnni" : "avx2")
+            : !features.Contains("avx512vnni") ? "avx512"
+            : !features.Contains("avx512bf16") ? "avx512_vnni"
             : "avx512_bf16";
     }
 

@@ -7,16 +7,10 @@
 namespace slm_test {
 
 inline std::vector<const slm::Kernels *> available_kernels() {
-    std::vector<const slm::Kernels *> out = {&slm::kernels_scalar()};
-    const uint32_t features = slm::cpu_features();
-    constexpr uint32_t avx2 = SLM_CPU_FEATURE_AVX2 | SLM_CPU_FEATURE_FMA | SLM_CPU_FEATURE_F16C;
-    if ((features & avx2) == avx2) {
-        out.push_back(&slm::kernels_avx2());
-        if (features & SLM_CPU_FEATURE_AVX512) {
-            out.push_back(&slm::kernels_avx512());
-            if (features & SLM_CPU_FEATURE_AVX512_BF16) out.push_back(&slm::kernels_avx512_bf16());
-        }
-    }
+    std::vector<const slm::Kernels *> out;
+    for (slm_isa isa :
+         {SLM_ISA_SCALAR, SLM_ISA_AVX2, SLM_ISA_AVX_VNNI, SLM_ISA_AVX512, SLM_ISA_AVX512_VNNI, SLM_ISA_AVX512_BF16})
+        if (slm::cpu_offers(isa)) out.push_back(&slm::kernels_of(isa));
     return out;
 }
 

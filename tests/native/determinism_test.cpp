@@ -171,11 +171,12 @@ TEST(Determinism, BaseBytesStayAsTheyWere) {
 
 /// The same promises hold in the bf16 mode: activations are rounded one by one, sums keep their order.
 TEST(DeterminismBf16, ThreadsPackingAndRecomputation) {
-    for (uint32_t type : {0u, 2u}) {
+    for (const auto &[type, compute] :
+         {std::pair{0u, SLM_COMPUTE_BF16}, {2u, SLM_COMPUTE_BF16}, {2u, SLM_COMPUTE_INT8}}) {
         const TinyModel tiny(tiny_config(), {type, true, false, 46});
         const TinyBatch batch = tiny_batch(43, lengths);
         RunSetup setup;
-        setup.compute = SLM_COMPUTE_BF16;
+        setup.compute = compute;
         setup.dropout = 0.25f;
         setup.step = true;
         const Outcome one = outcome(tiny, batch, setup);
@@ -205,6 +206,14 @@ TEST(DeterminismBf16, StaysNearF32) {
             const Outcome exact = outcome(tiny, batch, setup);
             setup.compute = SLM_COMPUTE_BF16;
             const Outcome rounded = outcome(tiny, batch, setup);
+            setup.compute = SLM_COMPUTE_INT8;
+            if (!full && type == 8) {
+                const Outcome integers = outcome(tiny, batch, setup);
+                const double distance = relative_error(integers.gradient, to_double(exact.gradient));
+                EXPECT_FALSE(!(distance <= 0.1)) << distance;
+                EXPECT_GT(distance, 1e-5);
+                EXPECT_NEAR(sum(integers.losses) / sum(exact.losses), 1, 1e-2);
+            }
             // bf16 keeps 8 bits: 0.4 % a rounding, a few of them in a row. No difference at all would mean f32 ran.
             const double error = relative_error(rounded.gradient, to_double(exact.gradient));
             EXPECT_FALSE(!(error <= 0.1)) << type << " full " << full << ": " << error;

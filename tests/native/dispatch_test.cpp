@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "core/error.hpp"
 #include "cpu/kernels.hpp"
 
 namespace {
@@ -27,30 +28,29 @@ TEST(Dispatch, WithoutAWishTheBestTableIsChosen) {
     const uint32_t features = slm::cpu_features();
     constexpr uint32_t avx2 = SLM_CPU_FEATURE_AVX2 | SLM_CPU_FEATURE_FMA | SLM_CPU_FEATURE_F16C;
     slm_isa best = SLM_ISA_SCALAR;
-    if ((features & avx2) == avx2) best = SLM_ISA_AVX2;
-    if (best == SLM_ISA_AVX2 && (features & SLM_CPU_FEATURE_AVX512)) best = SLM_ISA_AVX512;
-    if (best == SLM_ISA_AVX512 && (features & SLM_CPU_FEATURE_AVX512_BF16)) best = SLM_ISA_AVX512_BF16;
+    if ((features & avx2) == avx2) {
+        best = features & SLM_CPU_FEATURE_AVX_VNNI ? SLM_ISA_AVX_VNNI : SLM_ISA_AVX2;
+        if (features & SLM_CPU_FEATURE_AVX512) {
+            best = features & SLM_CPU_FEATURE_AVX512_VNNI ? SLM_ISA_AVX512_VNNI : SLM_ISA_AVX512;
+            if (best == SLM_ISA_AVX512_VNNI && (features & SLM_CPU_FEATURE_AVX512_BF16)) best = SLM_ISA_AVX512_BF16;
+        }
+    }
     EXPECT_EQ(slm::select_kernels().isa, best);
 }
 
 TEST(Dispatch, EachNameGivesItsTable) {
-    const uint32_t features = slm::cpu_features();
-    constexpr uint32_t avx2 = SLM_CPU_FEATURE_AVX2 | SLM_CPU_FEATURE_FMA | SLM_CPU_FEATURE_F16C;
-    {
-        const Isa isa("scalar");
-        EXPECT_EQ(slm::select_kernels().isa, SLM_ISA_SCALAR);
-    }
-    if ((features & avx2) == avx2) {
-        const Isa isa("avx2");
-        EXPECT_EQ(slm::select_kernels().isa, SLM_ISA_AVX2);
-    }
-    if (features & SLM_CPU_FEATURE_AVX512) {
-        const Isa isa("avx512");
-        EXPECT_EQ(slm::select_kernels().isa, SLM_ISA_AVX512);
-    }
-    if (features & SLM_CPU_FEATURE_AVX512_BF16) {
-        const Isa isa("avx512_bf16");
-        EXPECT_EQ(slm::select_kernels().isa, SLM_ISA_AVX512_BF16);
+    const std::pair<const char *, slm_isa> names[] = {
+        {"scalar", SLM_ISA_SCALAR},           {"avx2", SLM_ISA_AVX2},
+        {"avx_vnni", SLM_ISA_AVX_VNNI},       {"avx512", SLM_ISA_AVX512},
+        {"avx512_vnni", SLM_ISA_AVX512_VNNI}, {"avx512_bf16", SLM_ISA_AVX512_BF16}};
+    for (const auto &[name, level] : names) {
+        const Isa isa(name);
+        if (slm::cpu_offers(level)) {
+            EXPECT_EQ(slm::select_kernels().isa, level);
+            EXPECT_STREQ(slm::select_kernels().name, name);
+        } else {
+            EXPECT_THROW(slm::select_kernels(), slm::Error) << name;
+        }
     }
 }
 

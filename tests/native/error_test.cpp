@@ -210,8 +210,7 @@ TEST_F(Errors, Context) {
     expect_refusal(SLM_STATUS_INVALID_ARGUMENT, {"max_sequence_tokens"},
                    with(adapter.get(), [](P &p) { p.max_sequence_tokens = 0; }));
     expect_refusal(SLM_STATUS_INVALID_ARGUMENT, {"adapter"}, with(nullptr, [](P &p) { p.training = 1; }));
-    expect_refusal(SLM_STATUS_UNSUPPORTED, {"compute"},
-                   with(adapter.get(), [](P &p) { p.compute = SLM_COMPUTE_INT8; }));
+    expect_refusal(SLM_STATUS_UNSUPPORTED, {"compute"}, with(adapter.get(), [](P &p) { p.compute = 4; }));
 
     const ContextPtr still = make_context(model.get(), adapter.get(), context_params(64, false));
     float *data = nullptr;

@@ -66,8 +66,16 @@ double check_linear(Runtime &runtime, const QuantType &type, bool backward, slm_
         rounded.assign(static_cast<size_t>(kRows * ld), 0);
         for (int64_t r = 0; r < kRows; ++r) runtime.backend.copy(k, x.data() + r * k, rounded.data() + r * ld);
     }
-    const ConstValues operand = compute == SLM_COMPUTE_BF16 ? ConstValues(rounded.data()) : ConstValues(x.data());
-    const int64_t stride = compute == SLM_COMPUTE_BF16 ? ld : k;
+    ConstValues operand = compute == SLM_COMPUTE_BF16 ? ConstValues(rounded.data()) : ConstValues(x.data());
+    int64_t stride = compute == SLM_COMPUTE_BF16 ? ld : k;
+    std::vector<uint8_t> integers;
+    if (compute == SLM_COMPUTE_INT8) {
+        stride = q8_row_bytes(k);
+        integers.resize(static_cast<size_t>(kRows * stride));
+        const Values out(integers.data(), Format::Q8);
+        runtime.backend.quantize(kRows, k, x.data(), out);
+        operand = out;
+    }
     if (backward) {
         const LinearGradTerm term{operand, stride, weight};
         runtime.backend.linear_backward(kRows, &term, 1, y.data(), n, false);
@@ -153,7 +161,7 @@ constexpr int32_t kTypes = static_cast<int32_t>(std::size(kCheckedTypes));
 }  // namespace
 
 int32_t self_check_count() {
-    return 2 * kTypes + 4;
+    return 2 * kTypes + 5;
 }
 
 void run_self_check(Runtime &runtime, int32_t index, slm_self_check &out) {
@@ -166,6 +174,11 @@ void run_self_check(Runtime &runtime, int32_t index, slm_self_check &out) {
     } else if (index == 2 * kTypes) {
         std::snprintf(out.name, sizeof out.name, "attention over packed sequences");
         out.difference = check_attention(runtime);
+    } else if (index == 2 * kTypes + 4) {
+        // Activations are rounded to 1/127 of the largest of 32: 2^-8 of it at most, and the weight is exact.
+        out.tolerance = 0x1p-7;
+        std::snprintf(out.name, sizeof out.name, "int8 mode, linear q4_1");
+        out.difference = check_linear(runtime, *find_quant_type(3), false, SLM_COMPUTE_INT8);
     } else if (index > 2 * kTypes + 1) {
         // The distance of a compute mode from f32: both operands are rounded to 8 bits of mantissa, 2^-9 of each.
         const bool backward = index == 2 * kTypes + 3;

@@ -22,6 +22,9 @@ class CpuBackend final : public Backend {
     bool supports(const Weight &w) const override;
     int64_t attention_scratch(const AttentionShape &shape, int64_t max_tokens, Format format) const override;
     bool rounds_attention(const AttentionShape &shape) const override { return shape.head_dim % 16 == 0; }
+    bool multiplies_q8(const Weight &w) const override;
+    void quantize(int64_t T, int64_t n, ConstValues x, Values y) override;
+    bool fast_bf16() const override { return kernels_.isa == SLM_ISA_AVX512_BF16; }
     void linear(int64_t T, const LinearOutput *outputs, int n_outputs) override;
     void linear_backward(int64_t T, const LinearGradTerm *terms, int n_terms, Values dx, int64_t lddx,
                          bool add) override;
@@ -85,6 +88,8 @@ class CpuBackend final : public Backend {
     // c[m1 - m0, n] (+)= a[m0..m1, k0..k1) times the packed panel
     void multiply_panel(const Operand &a, int64_t m0, int64_t m1, int64_t n, int64_t k0, int64_t k1, int64_t panel_at,
                         float *c, int64_t ldc, bool add, int thread) const;
+    void multiply_q8(const LinearTerm &term, int64_t row, int64_t n, int64_t m0, int64_t m1, float *c, int64_t ldc,
+                     bool add, int thread) const;
     void store_rounded(const float *tile, int64_t ld, int64_t m, int64_t n, int64_t width, int64_t column, uint16_t *y,
                        int64_t ldy) const;
     void linear_panel(const LinearOutput &out, int64_t row, int64_t m0, int64_t m1, int thread) const;
@@ -107,6 +112,7 @@ class CpuBackend final : public Backend {
     static constexpr int64_t kTileRows = 512;                    // rows of sums before they are rounded
     static constexpr int64_t kTileBytes = kTileRows * kPanel * 4;
     static constexpr int64_t kThreadBytes = kPanelBytes + kRowsBytes + 2 * kDepth * 4 + kTileBytes;
+    static constexpr int64_t kDepthQ8 = kPanelBytes / kQ8GroupBytes * 32;
     static constexpr int64_t kRowTile = 12;      // rows of work handed out together
     static constexpr int64_t kOuterSlice = 256;  // rows of an outer product handed out together
     static constexpr int64_t kOuterRows = 32;    // rows of a^T at once: 32 x kDepth of bf16 fill the row block

@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 #include "core/error.hpp"
 #include "cpu/kernels.hpp"
@@ -37,11 +38,34 @@ uint32_t read_features() {
     return features;
 }
 
-slm_isa best_isa(uint32_t features) {
-    constexpr uint32_t avx2 = SLM_CPU_FEATURE_AVX2 | SLM_CPU_FEATURE_FMA | SLM_CPU_FEATURE_F16C;
-    if ((features & avx2) != avx2) return SLM_ISA_SCALAR;
-    if (!(features & SLM_CPU_FEATURE_AVX512)) return SLM_ISA_AVX2;
-    return features & SLM_CPU_FEATURE_AVX512_BF16 ? SLM_ISA_AVX512_BF16 : SLM_ISA_AVX512;
+// From the least to the best.
+struct Level {
+    slm_isa isa;
+    const char *name;
+    const Kernels &(*kernels)();
+    uint32_t features;
+};
+
+constexpr uint32_t kAvx2 = SLM_CPU_FEATURE_AVX2 | SLM_CPU_FEATURE_FMA | SLM_CPU_FEATURE_F16C;
+constexpr uint32_t kAvx512 = kAvx2 | SLM_CPU_FEATURE_AVX512;
+constexpr Level kLevels[] = {
+    {SLM_ISA_SCALAR, "scalar", kernels_scalar, 0},
+    {SLM_ISA_AVX2, "avx2", kernels_avx2, kAvx2},
+    {SLM_ISA_AVX_VNNI, "avx_vnni", kernels_avx_vnni, kAvx2 | SLM_CPU_FEATURE_AVX_VNNI},
+    {SLM_ISA_AVX512, "avx512", kernels_avx512, kAvx512},
+    {SLM_ISA_AVX512_VNNI, "avx512_vnni", kernels_avx512_vnni, kAvx512 | SLM_CPU_FEATURE_AVX512_VNNI},
+    {SLM_ISA_AVX512_BF16, "avx512_bf16", kernels_avx512_bf16,
+     kAvx512 | SLM_CPU_FEATURE_AVX512_VNNI | SLM_CPU_FEATURE_AVX512_BF16},
+};
+
+const Level &level_of(slm_isa isa) {
+    for (const Level &level : kLevels)
+        if (level.isa == isa) return level;
+    return kLevels[0];
+}
+
+bool offered(const Level &level) {
+    return (cpu_features() & level.features) == level.features;
 }
 
 }  // namespace
@@ -51,34 +75,30 @@ uint32_t cpu_features() {
     return features;
 }
 
+bool cpu_offers(slm_isa isa) {
+    return offered(level_of(isa));
+}
+
+const Kernels &kernels_of(slm_isa isa) {
+    return level_of(isa).kernels();
+}
+
 const Kernels &select_kernels() {
-    const slm_isa best = best_isa(cpu_features());
-    slm_isa chosen = best;
-    if (const char *wanted = std::getenv("SLM_ISA"); wanted != nullptr && *wanted != '\0') {
-        if (std::strcmp(wanted, "scalar") == 0)
-            chosen = SLM_ISA_SCALAR;
-        else if (std::strcmp(wanted, "avx2") == 0)
-            chosen = SLM_ISA_AVX2;
-        else if (std::strcmp(wanted, "avx512") == 0)
-            chosen = SLM_ISA_AVX512;
-        else if (std::strcmp(wanted, "avx512_bf16") == 0)
-            chosen = SLM_ISA_AVX512_BF16;
-        else
-            fail(SLM_STATUS_INVALID_ARGUMENT, "SLM_ISA is '%s', expected scalar, avx2, avx512 or avx512_bf16", wanted);
-        if (chosen > best)
+    const char *wanted = std::getenv("SLM_ISA");
+    const bool named = wanted != nullptr && *wanted != '\0';
+    const Level *best = nullptr;
+    std::string names;
+    for (const Level &level : kLevels) {
+        names += names.empty() ? level.name : std::string(", ") + level.name;
+        if (named && std::strcmp(wanted, level.name) == 0) {
+            if (offered(level)) return level.kernels();
             fail(SLM_STATUS_UNSUPPORTED, "SLM_ISA asks for '%s', which this machine does not offer; leave it unset",
                  wanted);
+        }
+        if (offered(level)) best = &level;
     }
-    switch (chosen) {
-        case SLM_ISA_AVX512_BF16:
-            return kernels_avx512_bf16();
-        case SLM_ISA_AVX512:
-            return kernels_avx512();
-        case SLM_ISA_AVX2:
-            return kernels_avx2();
-        default:
-            return kernels_scalar();
-    }
+    if (named) fail(SLM_STATUS_INVALID_ARGUMENT, "SLM_ISA is '%s', expected one of %s", wanted, names.c_str());
+    return best->kernels();
 }
 
 void cpu_brand(char *out, int capacity) {

@@ -4,6 +4,7 @@
 #include "cpu/bf16_kernel.hpp"
 #include "cpu/gemm_kernel.hpp"
 #include "cpu/lookup.hpp"
+#include "cpu/q8_kernel.hpp"
 #include "cpu/row_kernels.hpp"
 #include "cpu/unpack.hpp"
 
@@ -25,6 +26,9 @@ static Kernels make_kernels(const char *name, slm_isa isa) {
     k.interleave_bf16 = interleave_bf16;
     k.turn_bf16 = turn_bf16;
     k.copy = copy;
+    k.find_pack_q8 = find_pack_q8;
+    k.gemm_q8 = gemm_q8;
+    k.quantize_q8 = quantize_q8;
     k.rms_norm = rms_norm;
     k.rms_norm_backward = rms_norm_backward;
     k.rms_norm_weight_backward = rms_norm_weight_backward;

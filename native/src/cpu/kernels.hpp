@@ -36,6 +36,26 @@ struct GemmTileBf16 {
     bool add;
 };
 
+// A panel of 32 k values of kPanel weights for integer products: unsigned codes [8][kPanel][4], then f32 factors and
+// offsets [2][kPanel] each, for k 0-15 and 16-31: w = factor * code + offset.
+inline constexpr int64_t kQ8GroupBytes = 32 * kPanel + 4 * kPanel * 4;
+
+struct GemmTileQ8 {
+    int64_t m, n, k0, k1;  // of the row's columns
+    const uint8_t *a;      // Q8 rows of `columns` values
+    int64_t columns;
+    const uint8_t *b;
+    bool halves;  // factors differ within a group
+    float *c;
+    int64_t ldc;
+    bool add;
+};
+
+struct PackQ8 {
+    void (*rows)(const uint8_t *w, int64_t row_bytes, int64_t n_rows, int64_t k0, int64_t k1, uint8_t *panel);
+    bool halves;
+};
+
 // 16-bit panels straight from a weight's bytes, where the instruction set has loops for the type. Rows of the weight
 // lie row_bytes apart; the columns used are whole multiples of 32.
 // panel pair (k/2, j) = W[j][k0 + k], W[j][k0 + k + 1]; columns up to the next multiple of 16 rows are zero
@@ -62,6 +82,9 @@ struct Kernels {
     void (*turn_bf16)(const uint16_t *rows, int64_t ld, int64_t n_rows, int64_t n_columns, uint16_t *out,
                       int64_t ld_out);
     void (*copy)(int64_t n, ConstValues x, Values y);  // y may lie over x when it is no wider
+    PackQ8 (*find_pack_q8)(uint32_t ggml_type);        // rows nullptr: no integer product for this type
+    void (*gemm_q8)(const GemmTileQ8 &tile);
+    void (*quantize_q8)(int64_t n, ConstValues x, uint8_t *row);
     // y = x / sqrt(mean(x^2) + eps) * g; returns 1/rms.
     float (*rms_norm)(int64_t n, float eps, ConstValues x, const float *g, Values y);
     // dx += (g*dy - xhat * mean(g*dy*xhat)) / rms
@@ -97,10 +120,14 @@ struct Kernels {
 
 const Kernels &kernels_scalar();
 const Kernels &kernels_avx2();
+const Kernels &kernels_avx_vnni();  // avx2 with integer dot products
 const Kernels &kernels_avx512();
+const Kernels &kernels_avx512_vnni();
 const Kernels &kernels_avx512_bf16();  // avx512 with bf16 products in hardware
 
-uint32_t cpu_features();          // slm_cpu_feature bits that CPU and operating system offer
+uint32_t cpu_features();  // slm_cpu_feature bits that CPU and operating system offer
+bool cpu_offers(slm_isa isa);
+const Kernels &kernels_of(slm_isa isa);
 const Kernels &select_kernels();  // the best that cpu_features() allows, lowered by SLM_ISA
 void cpu_brand(char *out, int capacity);
 

@@ -90,6 +90,11 @@ void CpuBackend::linear_panel(const LinearOutput &out, int64_t row, int64_t m0, 
     bool add = out.add;
     for (int i = 0; i < out.n_terms; ++i) {
         const Weight &w = out.terms[i].w;
+        if (out.terms[i].x.format == Format::Q8) {
+            multiply_q8(out.terms[i], row, n, m0, m1, c, ldc, add, thread);
+            add = true;
+            continue;
+        }
         const Operand x{out.terms[i].x, out.terms[i].ldx};
         const int64_t depth = x.x.rounded() ? 2 * kDepth : kDepth;
         for (int64_t k0 = 0; k0 < w.columns; k0 += depth) {

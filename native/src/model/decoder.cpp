@@ -19,7 +19,9 @@ Format format_of(const Model &model, slm_compute compute) {
     const slm_model_params &c = model.config();
     const bool even = c.n_embd % 2 == 0 && c.n_ff % 2 == 0 && c.n_head * c.n_embd_head % 2 == 0 &&
                       c.n_head_kv * c.n_embd_head % 2 == 0;
-    return compute == SLM_COMPUTE_BF16 && even ? Format::BF16 : Format::F32;
+    // Integers serve the forward; what else there is comes in the faster of the two.
+    const bool rounds = compute == SLM_COMPUTE_BF16 || (compute == SLM_COMPUTE_INT8 && model.backend().fast_bf16());
+    return rounds && even ? Format::BF16 : Format::F32;
 }
 
 }  // namespace
@@ -31,6 +33,7 @@ Decoder::Decoder(const Model &model, const Method &method, int64_t max_positions
       backend_(model.backend()),
       max_positions_(max_positions),
       logit_rows_(logit_rows),
+      compute_(compute),
       format_(format_of(model, compute)),
       attention_format_(model.backend().rounds_attention(attention_shape(0)) ? format_ : Format::F32),
       layers_(static_cast<size_t>(model.config().n_layer)) {
@@ -128,6 +131,10 @@ void Decoder::lay_out(Arena &arena, int64_t T, Keep keep, bool backward) {
     s.q = arena.take<float>(rounds_q ? T * n_q : 0);
     s.k = arena.take<float>(rounds_q ? T * n_kv : 0);
     s.att = take(Format::BF16, rounds && !rounds_q ? T * n_q : 0);
+    const bool integers = compute_ == SLM_COMPUTE_INT8;
+    s.q8 = {arena.take<char>(
+                integers ? std::max(T * q8_row_bytes(std::max({d, n_q, ff})), logit_rows_ * q8_row_bytes(d)) : 0),
+            Format::Q8};
     s.attention = arena.take<char>(backend_.attention_scratch(attention_shape(0), T, attention_format_));
     s.method = arena.take<float>(method_.scratch_values(T));
     s.head_x = arena.take<float>(logit_rows_ * d);
@@ -181,6 +188,20 @@ ConstValues Decoder::operand(ConstValues x, int64_t n, Values rounded) {
     if (x.format == format_) return x;
     backend_.copy(n, x, rounded);
     return rounded;
+}
+
+void Decoder::set_inputs(int64_t rows, ConstValues x, LinearOutput *outs, int count) {
+    bool quantized = false;
+    for (int i = 0; i < count; ++i) {
+        LinearTerm &term = outs[i].terms[0];
+        term.x = x;
+        term.ldx = term.w.columns;
+        if (compute_ != SLM_COMPUTE_INT8 || !backend_.multiplies_q8(term.w)) continue;
+        if (!quantized) backend_.quantize(rows, term.w.columns, x, scratch_.q8);
+        quantized = true;
+        term.x = scratch_.q8;
+        term.ldx = q8_row_bytes(term.w.columns);
+    }
 }
 
 void Decoder::adapt(const RunState &run, Site site, int layer, ConstValues x, LinearOutput *outs) {
@@ -263,9 +284,10 @@ void Decoder::attention_part(const RunState &run, int il, const int32_t *positio
     for (int i = 0; i < 3; ++i) {
         outs[i].y = targets[i];
         outs[i].ldy = i == 0 ? n_q : n_kv;
-        outs[i].terms[0] = {s.h, d, weight(run, kQkv[i], il)};
+        outs[i].terms[0].w = weight(run, kQkv[i], il);
         if (has(biases[i], il)) outs[i].bias = vector(run, biases[i], il);
     }
+    set_inputs(T_, s.h, outs, 3);
     adapt(run, Site::QKV, il, s.h, outs);
     backend_.linear(T_, outs, 3);
     if (q_norm)
@@ -283,7 +305,8 @@ void Decoder::attention_part(const RunState &run, int il, const int32_t *positio
 
     const ConstValues att = operand(layer.att, T_ * n_q, s.att);
     LinearOutput out;
-    out.terms[0] = {att, n_q, weight(run, ROLE_ATTN_OUTPUT, il)};
+    out.terms[0].w = weight(run, ROLE_ATTN_OUTPUT, il);
+    set_inputs(T_, att, &out, 1);
     adapt(run, Site::OUTPUT, il, att, &out);
     const bool only_raw = again && keeps_x_mid();
     add_branch(run, ROLE_ATTN_POST_NORM, il, out, layer.att_raw, layer.rstd_att_post, only_raw);
@@ -355,8 +378,9 @@ void Decoder::ffn_part(const RunState &run, int il) {
     outs[1].y = layer.up;
     for (int i = 0; i < 2; ++i) {
         outs[i].ldy = c.n_ff;
-        outs[i].terms[0] = {scratch_.h, c.n_embd, weight(run, kGateUp[i], il)};
+        outs[i].terms[0].w = weight(run, kGateUp[i], il);
     }
+    set_inputs(T_, scratch_.h, outs, 2);
     adapt(run, Site::GATE_UP, il, scratch_.h, outs);
     backend_.linear(T_, outs, 2);
 }
@@ -366,7 +390,8 @@ void Decoder::ffn_down(const RunState &run, int il, bool only_raw) {
     Layer &layer = layers_[static_cast<size_t>(il)];
     backend_.glu(static_cast<slm_activation>(c.activation), T_ * c.n_ff, layer.gate, layer.up, scratch_.act);
     LinearOutput out;
-    out.terms[0] = {scratch_.act, c.n_ff, weight(run, ROLE_FFN_DOWN, il)};
+    out.terms[0].w = weight(run, ROLE_FFN_DOWN, il);
+    set_inputs(T_, scratch_.act, &out, 1);
     adapt(run, Site::DOWN, il, scratch_.act, &out);
     add_branch(run, ROLE_FFN_POST_NORM, il, out, layer.ffn_raw, layer.rstd_ffn_post, only_raw);
 }
@@ -404,7 +429,8 @@ void Decoder::head_chunk(const RunState &run, const int64_t *rows, int64_t n, fl
     LinearOutput output;
     output.y = out;
     output.ldy = c.n_vocab;
-    output.terms[0] = {scratch_.head_h, c.n_embd, weight(run, model_.tied_head() ? ROLE_TOKEN_EMBD : ROLE_OUTPUT)};
+    output.terms[0].w = weight(run, model_.tied_head() ? ROLE_TOKEN_EMBD : ROLE_OUTPUT);
+    set_inputs(n, scratch_.head_h, &output, 1);
     backend_.linear(n, &output, 1);
 }
 

@@ -70,6 +70,7 @@ class Decoder {
         float *dact;      // [T, n_ff], f32 or rounded
         float *dq, *dk, *dv, *datt;
         Values dq_rounded, dk_rounded, dv_rounded;
+        Values q8;  // the input of a product as integers
         void *attention;
         float *method;
         float *head_x, *head_dh, *head_dx, *head_rstd;  // [logit_rows, n_embd], [logit_rows]
@@ -85,6 +86,8 @@ class Decoder {
     void head_chunk_backward(const RunState &run, const int64_t *rows, int64_t n);
     // x itself where it has the products' format, else its rounded copy
     ConstValues operand(ConstValues x, int64_t n, Values rounded);
+    // Sets the base term of each output to x, as integers where the mode and the weight have them.
+    void set_inputs(int64_t rows, ConstValues x, LinearOutput *outs, int count);
     // The method's part of a site's forward: it may add terms to outs.
     void adapt(const RunState &run, Site site, int layer, ConstValues x, LinearOutput *outs);
     // A site's backward: the method's gradients, then dx where it is wanted.
@@ -121,6 +124,7 @@ class Decoder {
     const Method &method_;
     Backend &backend_;
     int64_t max_positions_, logit_rows_;
+    slm_compute compute_;
     Format format_;            // of kept activations and of the products
     Format attention_format_;  // the same, where attention can
     Buffer rope_global_memory_, rope_local_memory_, logits_;

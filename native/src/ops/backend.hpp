@@ -20,8 +20,8 @@ struct Weight {
 
 // One summand x W^T of an output.
 struct LinearTerm {
-    ConstValues x;  // [T, W.columns]
-    int64_t ldx = 0;
+    ConstValues x;    // [T, W.columns]
+    int64_t ldx = 0;  // in values; Q8 rows lie q8_row_bytes() apart
     Weight w;
 };
 
@@ -93,6 +93,13 @@ class Backend {
     virtual int64_t attention_scratch(const AttentionShape &shape, int64_t max_tokens, Format format) const = 0;
     // Whether attention takes rounded values of this shape.
     virtual bool rounds_attention(const AttentionShape &shape) const = 0;
+
+    // Whether `linear` takes Q8 values for this weight.
+    virtual bool multiplies_q8(const Weight &w) const = 0;
+    // y[t] = the Q8 row of x[t, n]; n is a multiple of 32
+    virtual void quantize(int64_t T, int64_t n, ConstValues x, Values y) = 0;
+    // The products of these values are faster in bf16 than in f32.
+    virtual bool fast_bf16() const = 0;
 
     // y_j (=|+=) sum_i x_ji W_ji^T + bias_j
     virtual void linear(int64_t T, const LinearOutput *outputs, int n_outputs) = 0;

@@ -9,9 +9,9 @@ namespace slm {
 namespace {
 
 slm_context_params checked(slm_context_params params) {
-    if (params.compute != SLM_COMPUTE_F32 && params.compute != SLM_COMPUTE_BF16)
-        fail(SLM_STATUS_UNSUPPORTED, "compute mode number %u is not in this build, expected %d (f32) or %d (bf16)",
-             params.compute, SLM_COMPUTE_F32, SLM_COMPUTE_BF16);
+    if (params.compute < SLM_COMPUTE_F32 || params.compute > SLM_COMPUTE_INT8)
+        fail(SLM_STATUS_UNSUPPORTED, "compute mode number %u is unknown, expected %d (f32), %d (bf16) or %d (int8)",
+             params.compute, SLM_COMPUTE_F32, SLM_COMPUTE_BF16, SLM_COMPUTE_INT8);
     if (params.micro_batch_tokens < 1 || params.max_sequence_tokens < 1 || params.logit_rows < 0)
         fail(SLM_STATUS_INVALID_ARGUMENT,
              "micro_batch_tokens %d, max_sequence_tokens %d and logit_rows %d: expected at least 1, 1 and 0",

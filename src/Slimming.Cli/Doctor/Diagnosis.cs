@@ -68,7 +68,7 @@ internal sealed record Diagnosis(
             return new Diagnosis(
                 commit.Length > 0 ? $"{version}+{commit}" : version,
                 cpu,
-                ["f32", "bf16"],
+                ["f32", "bf16", "int8"],
                 [own, DuckDb(), .. Llama()],
                 runtime is null ? [] : [.. runtime.SelfChecks()]
             );

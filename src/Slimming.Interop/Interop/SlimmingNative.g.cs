@@ -25,6 +25,8 @@ internal enum slm_isa : uint
     SLM_ISA_AVX2 = 1,
     SLM_ISA_AVX512 = 2,
     SLM_ISA_AVX512_BF16 = 3,
+    SLM_ISA_AVX512_VNNI = 4,
+    SLM_ISA_AVX_VNNI = 5,
 }
 
 [NativeTypeName("unsigned int")]

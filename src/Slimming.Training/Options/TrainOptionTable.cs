@@ -110,7 +110,7 @@ public static class TrainOptionTable
         {
             Placeholder = "T",
         },
-        new("compute", OptionKind.Text, "auto", "Arithmetic of the products; auto is f32, int8 is not in this build.")
+        new("compute", OptionKind.Text, "auto", "Arithmetic of the products; auto is f32.")
         {
             Choices = ["auto", "f32", "bf16", "int8"],
         },

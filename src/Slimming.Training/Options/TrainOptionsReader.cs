@@ -92,10 +92,6 @@ public static class TrainOptionsReader
         {
             throw Conflict("--decay-norms belongs to --method full: LoRA trains no norm and no bias");
         }
-        if (options.Compute == "int8")
-        {
-            throw Conflict("--compute int8 is not in this build; auto, f32 and bf16 are");
-        }
         if (options.EvalData.Count > 0 && options.EvalFraction is not null)
         {
             throw Conflict("--eval-data and --eval-fraction exclude each other: give one of them");

@@ -163,7 +163,6 @@ public sealed class TrainOptionsTests : IDisposable
     [InlineData("method", "dora", "--method: expected one of lora, full, found 'dora'")]
     [InlineData("schedule", "step", "--schedule: expected one of linear, cosine, constant, found 'step'")]
     [InlineData("memory", "much", "--memory: expected a size such as 600MiB")]
-    [InlineData("compute", "int8", "--compute int8 is not in this build; auto, f32 and bf16 are")]
     [InlineData("config", "absent.yaml", "--config: no such file: absent.yaml")]
     [InlineData("eval-every", "5", "--eval-every needs --eval-data or --eval-fraction")]
     [InlineData("eval-fraction", "1", "--eval-fraction: expected a number above 0 and below 1, found '1'")]
