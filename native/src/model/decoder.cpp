@@ -132,9 +132,9 @@ void Decoder::lay_out(Arena &arena, int64_t T, Keep keep, bool backward) {
     s.k = arena.take<float>(rounds_q ? T * n_kv : 0);
     s.att = take(Format::BF16, rounds && !rounds_q ? T * n_q : 0);
     const bool integers = compute_ == SLM_COMPUTE_INT8;
-    s.q8 = {arena.take<char>(
-                integers ? std::max(T * q8_row_bytes(std::max({d, n_q, ff})), logit_rows_ * q8_row_bytes(d)) : 0),
-            Format::Q8};
+    s.q8 = {
+        arena.take<char>(integers ? std::max(T * q8_row_bytes(std::max(d, n_q)), logit_rows_ * q8_row_bytes(d)) : 0),
+        Format::Q8};
     s.attention = arena.take<char>(backend_.attention_scratch(attention_shape(0), T, attention_format_));
     s.method = arena.take<float>(method_.scratch_values(T));
     s.head_x = arena.take<float>(logit_rows_ * d);
@@ -391,7 +391,8 @@ void Decoder::ffn_down(const RunState &run, int il, bool only_raw) {
     backend_.glu(static_cast<slm_activation>(c.activation), T_ * c.n_ff, layer.gate, layer.up, scratch_.act);
     LinearOutput out;
     out.terms[0].w = weight(run, ROLE_FFN_DOWN, il);
-    set_inputs(T_, scratch_.act, &out, 1);
+    // What the gate lets through has outliers that 8 bits for 32 values would drown the others in.
+    out.terms[0] = {scratch_.act, c.n_ff, out.terms[0].w};
     adapt(run, Site::DOWN, il, scratch_.act, &out);
     add_branch(run, ROLE_FFN_POST_NORM, il, out, layer.ffn_raw, layer.rstd_ffn_post, only_raw);
 }

@@ -17,14 +17,14 @@ public sealed class ComputeModeTests
     private static readonly Lazy<Run> Exact = new(() => Train(ComputeMode.F32));
 
     [Theory]
-    [InlineData(ComputeMode.Bf16)]
-    [InlineData(ComputeMode.Int8)]
+    [InlineData(ComputeMode.Bf16, 0.995)]
+    [InlineData(ComputeMode.Int8, 0.985)]
     [Trait("Category", "Slow")]
-    public void A_mode_stays_near_f32_on_a_reference_run(ComputeMode compute)
+    public void A_mode_stays_near_f32_on_a_reference_run(ComputeMode compute, double cosine)
     {
         var run = Train(compute);
         (run.FinalLoss / Exact.Value.FinalLoss).ShouldBe(1, 0.005);
-        Cosine(Exact.Value.Gradients, run.Gradients).ShouldBeInRange(0.995, 1 - 1e-9, "1 would mean that f32 ran");
+        Cosine(Exact.Value.Gradients, run.Gradients).ShouldBeInRange(cosine, 1 - 1e-9, "1 would mean that f32 ran");
     }
 
     /// <summary>The reference's samples, rates and start values; its own losses are checked where f32 runs are replayed.</summary>
