@@ -13,6 +13,7 @@ internal static class VocabCheck
     private const string TokensKey = "tokenizer.ggml.tokens";
     private const string ScoresKey = "tokenizer.ggml.scores";
     private const string TypesKey = "tokenizer.ggml.token_type";
+    private const int ByteType = 6;
 
     /// <exception cref="GgufException">Names the key, what was expected and what was found.</exception>
     public static void Require(GgufFile file)
@@ -32,6 +33,7 @@ internal static class VocabCheck
         if (kind == "llama")
         {
             RequireBytes(file, tokens);
+            RequireByteTexts(file);
         }
     }
 
@@ -91,6 +93,29 @@ internal static class VocabCheck
                     $"key '{TokensKey}'",
                     $"a token '{name}' for byte {i}, as a vocabulary of the kind 'llama' needs",
                     "none"
+                );
+            }
+        }
+    }
+
+    /// <summary>llama.cpp reads the number in a byte token's text wherever it should stand.</summary>
+    private static void RequireByteTexts(GgufFile file)
+    {
+        if (!file.Metadata.TryGet(TypesKey, out var table) || !table.TryIntegers(out var types))
+        {
+            return;
+        }
+        var tokens = file.Metadata.GetStrings(TokensKey);
+        for (var i = 0; i < tokens.Length; i++)
+        {
+            var digits = tokens[i] is ['<', '0', 'x', .. var inner, '>'] ? inner : "";
+            if (types[i] == ByteType && !(digits.Length == 2 && digits.All(char.IsAsciiHexDigit)))
+            {
+                throw new GgufException(
+                    file.Path,
+                    $"key '{TokensKey}', element {i}",
+                    "a text such as '<0x0A>', for it is marked as a byte",
+                    $"'{tokens[i]}'"
                 );
             }
         }

@@ -55,6 +55,9 @@ class Arena {
 
     template <typename T>
     T *take(int64_t count) {
+        if (count < 0 || static_cast<size_t>(count) > (SIZE_MAX / 4 - offset_) / sizeof(T))
+            fail(SLM_STATUS_OUT_OF_MEMORY, "work space of %lld values cannot be counted",
+                 static_cast<long long>(count));
         const size_t start = offset_;
         offset_ += align_up(static_cast<size_t>(count) * sizeof(T));
         if (block_ == nullptr) return nullptr;

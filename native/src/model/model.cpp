@@ -6,6 +6,10 @@ namespace slm {
 
 namespace {
 
+// Far above any model, and low enough that products of a few of them stay within 64 bits.
+constexpr int64_t kMaxSize = int64_t{1} << 24;
+constexpr int kMaxLayers = 1 << 16;
+
 struct RoleRow {
     Role role;
     const char *name;  // below "blk.N." for roles of a layer
@@ -97,9 +101,11 @@ void Model::check_config() const {
         {"n_layer", c.n_layer},         {"n_embd", c.n_embd}, {"n_head", c.n_head},   {"n_head_kv", c.n_head_kv},
         {"n_embd_head", c.n_embd_head}, {"n_ff", c.n_ff},     {"n_vocab", c.n_vocab}, {"n_rot", c.n_rot}};
     for (const auto &size : sizes)
-        if (size.value < 1)
-            fail(SLM_STATUS_INVALID_ARGUMENT, "%s is %lld, expected at least 1", size.name,
-                 static_cast<long long>(size.value));
+        if (size.value < 1 || size.value > kMaxSize)
+            fail(SLM_STATUS_INVALID_ARGUMENT, "%s is %lld, expected 1 to %lld", size.name,
+                 static_cast<long long>(size.value), static_cast<long long>(kMaxSize));
+    if (c.n_layer > kMaxLayers)
+        fail(SLM_STATUS_INVALID_ARGUMENT, "n_layer is %d, expected 1 to %d", c.n_layer, kMaxLayers);
     if (c.n_head % c.n_head_kv != 0)
         fail(SLM_STATUS_INVALID_ARGUMENT, "n_head %d is no multiple of n_head_kv %d", c.n_head, c.n_head_kv);
     if (c.n_rot > c.n_embd_head || c.n_rot % 2 != 0)

@@ -64,7 +64,9 @@ Lora::Lora(const Model &model, const slm_adapter_params &params)
       dropout_(params.dropout),
       seed_(params.seed),
       f32_(*find_quant_type(0)) {
-    if (params.rank < 1) fail(SLM_STATUS_INVALID_ARGUMENT, "rank is %d, expected at least 1", params.rank);
+    constexpr int most = 1 << 16;
+    if (params.rank < 1 || params.rank > most)
+        fail(SLM_STATUS_INVALID_ARGUMENT, "rank is %d, expected 1 to %d", params.rank, most);
     if (!std::isfinite(params.scale)) fail(SLM_STATUS_INVALID_ARGUMENT, "LoRA scale is not finite");
     if (!(params.dropout >= 0 && params.dropout < 1))
         fail(SLM_STATUS_INVALID_ARGUMENT, "dropout is %g, expected 0 <= dropout < 1",

@@ -16,6 +16,11 @@ slm_context_params checked(slm_context_params params) {
         fail(SLM_STATUS_INVALID_ARGUMENT,
              "micro_batch_tokens %d, max_sequence_tokens %d and logit_rows %d: expected at least 1, 1 and 0",
              params.micro_batch_tokens, params.max_sequence_tokens, params.logit_rows);
+    constexpr int most = 1 << 24;
+    if (params.micro_batch_tokens > most || params.max_sequence_tokens > most || params.logit_rows > most)
+        fail(SLM_STATUS_INVALID_ARGUMENT,
+             "micro_batch_tokens %d, max_sequence_tokens %d and logit_rows %d: expected at most %d",
+             params.micro_batch_tokens, params.max_sequence_tokens, params.logit_rows, most);
     if (params.logit_rows == 0) params.logit_rows = 256;
     return params;
 }

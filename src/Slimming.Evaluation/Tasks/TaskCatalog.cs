@@ -1,5 +1,6 @@
 using System.Reflection;
 using Slimming.Gguf;
+using Slimming.Shared;
 using YamlDotNet.Core;
 using YamlDotNet.Serialization;
 using YamlDotNet.Serialization.NamingConventions;
@@ -57,6 +58,10 @@ public static class TaskCatalog
     /// <summary>Reads and checks one definition.</summary>
     internal static TaskDefinition Parse(string yaml, string origin)
     {
+        if (YamlText.Problem(yaml) is var (problem, at))
+        {
+            throw NotATask(origin, yaml, at, problem, null);
+        }
         TaskDefinition? task;
         try
         {
@@ -69,19 +74,37 @@ public static class TaskCatalog
         }
         catch (YamlException error)
         {
-            var line = yaml.Split('\n').ElementAtOrDefault((int)error.Start.Line - 1)?.Trim() ?? "";
-            throw new SlimmingException(
-                ExitCode.Usage,
-                $"{origin}: line {error.Start.Line} ({line}): {error.InnerException?.Message ?? error.Message}",
-                error
-            );
+            throw NotATask(origin, yaml, error.Start.Line, error.InnerException?.Message ?? error.Message, error);
         }
         task = (task ?? throw new SlimmingException(ExitCode.Usage, $"{origin}: the task file is empty")) with
         {
             Origin = origin,
         };
+        RefuseEmpty(task, origin);
         TaskChecks.Check(task);
         return task;
+    }
+
+    private static SlimmingException NotATask(string origin, string yaml, long line, string problem, Exception? inner)
+    {
+        var text = yaml.Split('\n').ElementAtOrDefault((int)line - 1)?.Trim() ?? "";
+        return new SlimmingException(ExitCode.Usage, $"{origin}: line {line} ({text}): {problem}", inner);
+    }
+
+    /// <summary>A key without a value reads as null, whatever the property's type says.</summary>
+    private static void RefuseEmpty(TaskDefinition task, string origin)
+    {
+        NullabilityInfoContext nullability = new();
+        foreach (var property in typeof(TaskDefinition).GetProperties())
+        {
+            var value = property.GetValue(task);
+            var empty = value is null && nullability.Create(property).ReadState == NullabilityState.NotNull;
+            if (empty || (value is System.Collections.IList list && list.Contains(null)))
+            {
+                var key = UnderscoredNamingConvention.Instance.Apply(property.Name);
+                throw new SlimmingException(ExitCode.Usage, $"{origin}: {key}: has no value");
+            }
+        }
     }
 
     private static IReadOnlyList<TaskDefinition> ReadBuiltIn()

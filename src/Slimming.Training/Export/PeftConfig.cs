@@ -99,7 +99,8 @@ internal sealed class PeftConfig
                 ? new PeftConfig(path, json.RootElement)
                 : throw new SlimmingException(ExitCode.Usage, $"{path}: expected a JSON object");
         }
-        catch (JsonException e)
+        // Text that is no Unicode is told only when it is read.
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             throw new SlimmingException(ExitCode.Usage, $"{path}: expected JSON, found {e.Message}", e);
         }

@@ -41,7 +41,8 @@ internal sealed class SafetensorsFile : IDisposable
             using var json = JsonDocument.Parse(header);
             Parse(json.RootElement, length - _dataOffset);
         }
-        catch (JsonException e)
+        // Text that is no Unicode is told only when it is read.
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             throw Wrong("header", "a JSON object", e.Message);
         }

@@ -29,7 +29,7 @@ internal static class YamlOptions
                 exception
             );
         }
-        catch (InvalidOperationException exception)
+        catch (Exception exception) when (exception is InvalidOperationException or ArgumentException)
         {
             // The parser's answer to some brackets that never close.
             throw new SlimmingException(
