@@ -78,6 +78,15 @@ Shape expected_shape(const slm_model_params &c, Role role) {
     }
 }
 
+int64_t rows_of(const slm_tensor &tensor) {
+    int64_t rows = 1;
+    for (int d = 0; d < 4; ++d)
+        if (tensor.ne[d] < 1 || (d > 0 && __builtin_mul_overflow(rows, tensor.ne[d], &rows)))
+            fail(SLM_STATUS_INVALID_ARGUMENT, "tensor '%s' has %lld values in dimension %d", tensor.name,
+                 static_cast<long long>(tensor.ne[d]), d);
+    return rows;
+}
+
 }  // namespace
 
 Model::Model(std::shared_ptr<Runtime> runtime, const slm_model_params &params, const slm_tensor *tensors,
@@ -144,7 +153,7 @@ void Model::bind(const slm_tensor &source) {
         slot.name = source.name;
         slot.n_dims = static_cast<int>(source.n_dims);
         slot.n_bytes = source.n_bytes;
-        slot.weight = {type, source.data, source.ne[1] * source.ne[2] * source.ne[3], source.ne[0]};
+        slot.weight = {type, source.data, rows_of(source), source.ne[0]};
         weight_bytes_ += source.n_bytes;
         return;
     }
