@@ -14,20 +14,23 @@ internal sealed class Calibrator(TrainSetup setup, NativeContext context)
     private const double PatienceSeconds = 20;
     private const int FewestMicroBatches = 3;
     private const int MostMicroBatches = 32;
+    private const int MostEvalBatches = 4;
 
     /// <summary>Fills in the times of a forecast.</summary>
     /// <exception cref="OperationCanceledException">After the micro-batch at hand.</exception>
     public TrainForecast Measure(TrainForecast forecast, CancellationToken token)
     {
         var (batches, tokens, seconds, perStep) = Batches(token);
+        if (tokens == 0)
+        {
+            return forecast with { NotCalibrated = "none of the steps looked at has a sample" };
+        }
         var optimizer = OptimizerSeconds();
         var (evalTokens, evalSeconds) = Evaluation(token);
         var stepSeconds = perStep * seconds / tokens + optimizer;
-        var steps = setup.Data.Planner.TotalSteps;
+        var steps = setup.Data.Train.TotalSteps;
         var evaluation =
-            evalTokens == 0
-                ? 0
-                : evalSeconds / evalTokens * setup.Data.Eval.Sum(sample => sample.Tokens.Length) * Evaluations(steps);
+            evalTokens == 0 ? 0 : evalSeconds / evalTokens * setup.Data.Eval!.Counts.Tokens * Evaluations(steps);
         return forecast with
         {
             TokensPerStep = perStep,
@@ -54,7 +57,6 @@ internal sealed class Calibrator(TrainSetup setup, NativeContext context)
 
     private (int Batches, long Tokens, double Seconds, double PerStep) Batches(CancellationToken token)
     {
-        Time(context.Accumulate, Pick(0).Batch, token);
         var started = Stopwatch.StartNew();
         var batches = 0;
         long tokens = 0;
@@ -63,10 +65,20 @@ internal sealed class Calibrator(TrainSetup setup, NativeContext context)
         for (var pick = 0; pick < MostMicroBatches && GoOn(started.Elapsed.TotalSeconds, batches); pick++)
         {
             var (batch, ofStep) = Pick(pick);
+            batches++;
+            if (batch is null)
+            {
+                continue;
+            }
+            if (tokens == 0)
+            {
+                // The first one touches all memory.
+                Time(context.Accumulate, batch, token);
+                started.Restart();
+            }
             seconds += Time(context.Accumulate, batch, token);
             tokens += batch.Tokens.Length;
             stepTokens += ofStep;
-            batches++;
         }
         return (batches, tokens, seconds, (double)stepTokens / batches);
     }
@@ -74,25 +86,19 @@ internal sealed class Calibrator(TrainSetup setup, NativeContext context)
     private static bool GoOn(double elapsed, int done) =>
         done == 0 || elapsed < BudgetSeconds || (done < FewestMicroBatches && elapsed < PatienceSeconds);
 
-    /// <summary>Micro-batch number <paramref name="pick"/>: steps in an order that covers the epoch evenly wherever it ends.</summary>
-    private (Batch Batch, long StepTokens) Pick(int pick)
+    /// <summary>
+    /// Micro-batch number <paramref name="pick"/>: steps in an order that covers the epoch evenly wherever it ends, or the
+    /// first ones where each place of the epoch costs a look into the files. Null where the step has no sample.
+    /// </summary>
+    private (Batch? Batch, long StepTokens) Pick(int pick)
     {
-        var inEpoch = Math.Min(setup.Data.Planner.Epoch(0).Count, setup.Data.Planner.TotalSteps);
-        var batches = Step((int)(VanDerCorput(pick) * inEpoch));
+        var inEpoch = Math.Min(setup.Data.Train.StepsIn(0), setup.Data.Train.TotalSteps);
+        var step = setup.TrainSet.IsStreamed ? pick % inEpoch : (int)(VanDerCorput(pick) * inEpoch);
+        var batches = BatchPlanner.Plan(setup.Data.Train.Samples(0, step), setup.Plan.FillTokens).ToList();
         // Another place in each step, the smaller last one in its share.
         var golden = (pick + 1) * 0.6180339887498949;
         var place = (int)((golden - Math.Floor(golden)) * batches.Count);
-        return (batches[place], batches.Sum(batch => (long)batch.Tokens.Length));
-    }
-
-    private IReadOnlyList<Batch> Step(int step)
-    {
-        var samples = setup.Data.Planner.Epoch(0)[step];
-        return BatchPlanner.Plan(
-            [.. samples.Select(sample => setup.Data.Train[sample])],
-            [.. samples.Select(sample => BatchPlanner.SampleKey(0, sample))],
-            setup.Plan.FillTokens
-        );
+        return batches.Count == 0 ? (null, 0) : (batches[place], batches.Sum(batch => (long)batch.Tokens.Length));
     }
 
     private double OptimizerSeconds()
@@ -116,10 +122,14 @@ internal sealed class Calibrator(TrainSetup setup, NativeContext context)
     {
         long tokens = 0;
         double seconds = 0;
-        var samples = setup.Data.Eval;
-        var keys = Enumerable.Range(0, samples.Count).Select(index => (ulong)index).ToArray();
-        var batches = samples.Count == 0 ? [] : BatchPlanner.Plan(samples, keys, setup.Plan.FillTokens);
-        for (var pick = 0; pick < Math.Min(batches.Count, 4) && seconds < BudgetSeconds / 2; pick++)
+        if (setup.Data.Eval is not { } eval)
+        {
+            return (0, 0);
+        }
+        var all = BatchPlanner.Plan(eval.Samples(), setup.Plan.FillTokens);
+        var streamed = (setup.EvalSet ?? setup.TrainSet).IsStreamed;
+        var batches = (streamed ? all.Take(MostEvalBatches) : all).ToList();
+        for (var pick = 0; pick < Math.Min(batches.Count, MostEvalBatches) && seconds < BudgetSeconds / 2; pick++)
         {
             var batch = batches[(int)(VanDerCorput(pick) * batches.Count)];
             seconds += Time(context.Evaluate, batch, token);

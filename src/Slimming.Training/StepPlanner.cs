@@ -1,3 +1,4 @@
+using Slimming.Gguf;
 using Slimming.Training.Data;
 
 namespace Slimming.Training;
@@ -44,6 +45,15 @@ public sealed class StepPlanner
         return _cached;
     }
 
+    /// <exception cref="SlimmingException">More steps than a run can count.</exception>
+    internal static int Checked(long steps) =>
+        steps <= int.MaxValue
+            ? (int)steps
+            : throw new SlimmingException(
+                ExitCode.Usage,
+                $"--epochs: makes {steps} steps; expected at most {int.MaxValue} (a larger --batch-size makes fewer)"
+            );
+
     /// <summary>Rows fill differently in each order, so packed epochs of other samples or another order are counted one by one.</summary>
     private int CountSteps(double epochs, bool differ)
     {
@@ -61,6 +71,6 @@ public sealed class StepPlanner
         {
             steps += (long)Math.Ceiling((epochs - whole) * Epoch(whole).Count);
         }
-        return checked((int)steps);
+        return Checked(steps);
     }
 }

@@ -21,12 +21,11 @@ internal sealed class TrainLoop(
     ITrainSink sink
 )
 {
-    private readonly StepPlanner _planner = data.Planner;
     private readonly Schedule _schedule = new(
         options.Schedule,
         options.LearningRate,
         options.WarmupSteps,
-        data.Planner.TotalSteps
+        data.Train.TotalSteps
     );
     private int _savedStep = -1;
 
@@ -41,13 +40,14 @@ internal sealed class TrainLoop(
     public TrainState Run(TrainState state, bool resumed, CancellationToken token)
     {
         _savedStep = resumed ? state.Step : -1;
+        data.Train.Taken = state.Taken;
         while (true)
         {
             try
             {
                 state = EvaluateIfDue(state, token);
                 StoppedEarly = options.Patience > 0 && state.EvalsWithoutGain >= options.Patience;
-                if (state.Step == _planner.TotalSteps || StoppedEarly)
+                if (state.Step == data.Train.TotalSteps || StoppedEarly)
                 {
                     return state;
                 }
@@ -69,22 +69,27 @@ internal sealed class TrainLoop(
     private TrainState Step(TrainState state)
     {
         var clock = Stopwatch.StartNew();
-        var steps = _planner.Epoch(state.Epoch);
-        var samples = steps[state.StepInEpoch];
-        var keys = samples.Select(sample => BatchPlanner.SampleKey(state.Epoch, sample)).ToArray();
+        var stepsInEpoch = data.Train.StepsIn(state.Epoch);
+        var samples = data.Train.Samples(state.Epoch, state.StepInEpoch);
         var number = state.Step + 1;
-        var sums = Sum(samples.Select(sample => data.Train[sample]).ToArray(), keys, context.Accumulate, number);
         var lr = _schedule.At(state.Step);
-        var result = Guard(number, () => context.Step(Parameters(number, sums.Targets, lr)));
+        var sums = default(Sums);
+        double gradNorm = 0;
+        // Rows without a sample make a step smaller; one of such rows alone moves nothing.
+        if (samples.Count > 0)
+        {
+            sums = Sum(samples, context.Accumulate, number);
+            gradNorm = Guard(number, () => context.Step(Parameters(number, sums.Targets, lr))).GradNorm;
+        }
         var done = state.StepInEpoch + 1;
-        var (epoch, inEpoch) = done == steps.Count ? (state.Epoch + 1, 0) : (state.Epoch, done);
+        var (epoch, inEpoch) = done == stepsInEpoch ? (state.Epoch + 1, 0) : (state.Epoch, done);
         var seconds = clock.Elapsed.TotalSeconds;
         StepRow row = new(
             number,
-            state.Epoch + (double)done / steps.Count,
-            sums.Loss / sums.Targets,
+            state.Epoch + (double)done / stepsInEpoch,
+            samples.Count > 0 ? sums.Loss / sums.Targets : null,
             lr,
-            result.GradNorm,
+            gradNorm,
             sums.Tokens,
             sums.Targets,
             sums.Tokens / seconds,
@@ -92,7 +97,7 @@ internal sealed class TrainLoop(
         );
         metrics.Add(row);
         sink.Stepped(row);
-        LastLoss = row.Loss;
+        LastLoss = row.Loss ?? LastLoss;
         return state with
         {
             Step = number,
@@ -106,19 +111,19 @@ internal sealed class TrainLoop(
     private TrainState EvaluateIfDue(TrainState state, CancellationToken token)
     {
         var step = state.Step;
-        var due = step == 0 || step == _planner.TotalSteps || (options.EvalEvery > 0 && step % options.EvalEvery == 0);
-        if (data.Eval.Count == 0 || !due || state.LastEvalStep == step)
+        var due =
+            step == 0 || step == data.Train.TotalSteps || (options.EvalEvery > 0 && step % options.EvalEvery == 0);
+        if (data.Eval is not { } eval || !due || state.LastEvalStep == step)
         {
             return state;
         }
         var clock = Stopwatch.StartNew();
-        var keys = Enumerable.Range(0, data.Eval.Count).Select(index => (ulong)index).ToArray();
-        var sums = Sum(data.Eval, keys, context.Evaluate, step, token);
+        var sums = Sum(eval.Samples(), context.Evaluate, step, token);
         var seconds = clock.Elapsed.TotalSeconds;
         var epoch =
             state.StepInEpoch == 0
                 ? state.Epoch
-                : state.Epoch + (double)state.StepInEpoch / _planner.Epoch(state.Epoch).Count;
+                : state.Epoch + (double)state.StepInEpoch / data.Train.StepsIn(state.Epoch);
         EvalRow row = new(
             step,
             epoch,
@@ -156,26 +161,23 @@ internal sealed class TrainLoop(
             context.Block(NativeBlock.Moment1),
             context.Block(NativeBlock.Moment2)
         );
-        state = state with { MetricsBytes = metrics.Sync() };
+        state = state with { MetricsBytes = metrics.Sync(), Taken = data.Train.Taken };
         sink.CheckpointWritten(folder.Checkpoints.Write(state, blocks, options.Keep, writeIntoCheckpoint));
         _savedStep = state.Step;
     }
 
     private delegate void Pass(Batch batch, Span<double> losses, Span<long> targets);
 
+    /// <summary>Over all samples of a pass.</summary>
+    private readonly record struct Sums(double Loss, long Targets, long Tokens);
+
     /// <summary>Runs samples in micro-batches; sums are taken sample by sample, so the split changes no bit.</summary>
-    private (double Loss, long Targets, long Tokens) Sum(
-        IReadOnlyList<Sample> samples,
-        IReadOnlyList<ulong> keys,
-        Pass pass,
-        int step,
-        CancellationToken token = default
-    )
+    private Sums Sum(IEnumerable<KeyedSample> samples, Pass pass, int step, CancellationToken token = default)
     {
         double loss = 0;
         long targets = 0;
         long tokens = 0;
-        foreach (var batch in BatchPlanner.Plan(samples, keys, fillTokens))
+        foreach (var batch in BatchPlanner.Plan(samples, fillTokens))
         {
             token.ThrowIfCancellationRequested();
             var losses = new double[batch.SequenceCount];
@@ -196,7 +198,7 @@ internal sealed class TrainLoop(
             tokens += batch.Tokens.Length;
         }
         return double.IsFinite(loss) && targets > 0
-            ? (loss, targets, tokens)
+            ? new Sums(loss, targets, tokens)
             : throw Stopped(step, $"the loss is {loss} over {targets} targets", null);
     }
 

@@ -1,11 +1,14 @@
 using Slimming.Interop;
+using Slimming.Training.Data;
 
 namespace Slimming.Training;
 
 /// <summary>One step, as <c>metrics.jsonl</c> stores it.</summary>
 /// <param name="Step">From 1.</param>
 /// <param name="Epoch">Passes over the data done after the step.</param>
-/// <param name="Loss">Mean cross entropy over the step's targets in nats, before the update.</param>
+/// <param name="Loss">
+/// Mean cross entropy over the step's targets in nats, before the update; null where none of its rows had a sample.
+/// </param>
 /// <param name="Lr">Learning rate used in the step.</param>
 /// <param name="GradNorm">L2 over all trainables before clipping.</param>
 /// <param name="Tokens">Tokens computed.</param>
@@ -15,7 +18,7 @@ namespace Slimming.Training;
 public sealed record StepRow(
     int Step,
     double Epoch,
-    double Loss,
+    double? Loss,
     double Lr,
     double GradNorm,
     long Tokens,
@@ -57,6 +60,11 @@ public record TrainSummary
     public required string Isa { get; init; }
     public required int Threads { get; init; }
     public required int TotalSteps { get; init; }
+
+    /// <summary>Whether rows are read as they are needed, because there are many.</summary>
+    public bool Streamed { get; init; }
+
+    /// <summary>Tokens; of rows that are streamed the most that a sample can have.</summary>
     public required int LongestSample { get; init; }
     public required int MicroBatchTokens { get; init; }
     public required int TrainableTensors { get; init; }
@@ -76,6 +84,7 @@ public record TrainSummary
 /// <param name="BestStep">Where it was measured.</param>
 /// <param name="StoppedEarly">Whether <c>--patience</c> ended the run.</param>
 /// <param name="Output">The adapter or model file.</param>
+/// <param name="Counts">What became of the rows of <c>--data</c>.</param>
 public sealed record TrainResult(
     string Out,
     int Steps,
@@ -84,7 +93,8 @@ public sealed record TrainResult(
     double? BestEvalLoss,
     int? BestStep,
     bool StoppedEarly,
-    string Output
+    string Output,
+    DataCounts Counts
 )
 {
     /// <summary>Time and bytes by phase; null without <c>--profile</c>.</summary>

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Slimming.Gguf;
 using Slimming.Interop;
@@ -16,27 +17,26 @@ internal sealed class TrainSetup : IDisposable
 {
     private readonly NativeRuntime _runtime;
 
+    private readonly LlamaModel? _vocabulary;
+
     private TrainSetup(
         TrainOptions options,
         NativeRuntime runtime,
         BaseModel model,
         NativeAdapter adapter,
-        SampleSet train,
-        SampleSet? eval
+        (LlamaModel? Vocabulary, DataSet Train, DataSet? Eval) data
     )
     {
         Options = options;
         _runtime = runtime;
         Model = model;
         Adapter = adapter;
-        TrainSet = train;
-        EvalSet = eval;
-        CarriedTemplate = TemplateChoice.ToCarry(train.TemplateName, model.ChatTemplate);
-        var lengths = train.Samples.Select(sample => sample.Tokens.Length).ToArray();
+        (_vocabulary, TrainSet, EvalSet) = data;
+        CarriedTemplate = TemplateChoice.ToCarry(TrainSet.TemplateName, model.ChatTemplate);
         Data = new TrainData(
-            train.Samples,
-            eval?.Samples ?? train.HeldOut,
-            new StepPlanner(lengths, options, train.Mixture)
+            TrainSet.Steps(options),
+            EvalSet?.All() ?? TrainSet.HeldOut(),
+            Math.Max(TrainSet.Longest, EvalSet?.Longest ?? 0)
         );
         (Context, Plan) = MemoryPlanner.Choose(
             options,
@@ -50,8 +50,8 @@ internal sealed class TrainSetup : IDisposable
     public TrainOptions Options { get; }
     public BaseModel Model { get; }
     public NativeAdapter Adapter { get; }
-    public SampleSet TrainSet { get; }
-    public SampleSet? EvalSet { get; }
+    public DataSet TrainSet { get; }
+    public DataSet? EvalSet { get; }
 
     /// <summary>See <see cref="TemplateChoice.ToCarry"/>.</summary>
     public string? CarriedTemplate { get; }
@@ -68,7 +68,8 @@ internal sealed class TrainSetup : IDisposable
             Compute = Context.Compute.ToString().ToLowerInvariant(),
             Isa = _runtime.Info.Isa.ToName(),
             Threads = _runtime.Info.Threads,
-            TotalSteps = Data.Planner.TotalSteps,
+            TotalSteps = Data.Train.TotalSteps,
+            Streamed = TrainSet.IsStreamed,
             LongestSample = Data.Longest,
             MicroBatchTokens = Context.MicroBatchTokens,
             TrainableTensors = Adapter.Trainables.Count,
@@ -98,18 +99,20 @@ internal sealed class TrainSetup : IDisposable
         NativeRuntime? runtime = null;
         BaseModel? model = null;
         NativeAdapter? adapter = null;
+        (LlamaModel? Vocabulary, DataSet Train, DataSet? Eval) data = default;
         try
         {
             runtime = NativeRuntime.Create(options.Threads);
             model = BaseModel.Open(options.Model, runtime);
-            var (train, eval) = LoadData(options, templateDate, model, sink);
+            data = OpenData(options, templateDate, model, sink);
             adapter = options.InitAdapter is { } path
                 ? AdapterFile.Read(path, model, (float)options.Dropout)
                 : new NativeAdapter(model.Native, AdapterParams(options));
-            return new TrainSetup(options, runtime, model, adapter, train, eval);
+            return new TrainSetup(options, runtime, model, adapter, data);
         }
         catch
         {
+            Close(data);
             adapter?.Dispose();
             model?.Dispose();
             runtime?.Dispose();
@@ -129,7 +132,7 @@ internal sealed class TrainSetup : IDisposable
             Resolved = Summary,
             Model = new HashedFile(Options.Model, Model.Sha256),
             Data = Sources(TrainSet),
-            DataShares = TrainSet.Mixture?.Shares,
+            DataShares = TrainSet.Mix?.Shares,
             EvalData = EvalSet is null ? [] : Sources(EvalSet),
             InitAdapter = Options.InitAdapter is { } path ? new HashedFile(path, Durable.Sha256(path)) : null,
             Template = TrainSet.TemplateName,
@@ -143,26 +146,35 @@ internal sealed class TrainSetup : IDisposable
                     .Libraries.Where(library => library.Name.StartsWith("libllama", StringComparison.Ordinal))
                     .Select(library => new HashedFile(library.Path, library.Sha256)),
             ],
-            Counts = new JsonObject
-            {
-                ["train"] = Counts(TrainSet.Counts),
-                ["eval"] =
-                    EvalSet is not null ? Counts(EvalSet.Counts)
-                    : TrainSet.HeldOut.Count > 0 ? Counts(TrainSet.HeldOutCounts)
-                    : null,
-            },
+            Counts = Counts(TrainSet.Counts, Data.Eval?.Counts),
             CpuName = _runtime.Info.CpuName,
         };
     }
 
     public void Dispose()
     {
+        Close((_vocabulary, TrainSet, EvalSet));
         Adapter.Dispose();
         Model.Dispose();
         _runtime.Dispose();
     }
 
-    private static (SampleSet Train, SampleSet? Eval) LoadData(
+    /// <summary>The record's counts.</summary>
+    public static JsonObject Counts(DataCounts train, DataCounts? eval)
+    {
+        JsonNode? Node(DataCounts? counts) => JsonSerializer.SerializeToNode(counts, RunRecord.JsonOptions);
+        return new JsonObject { ["train"] = Node(train), ["eval"] = Node(eval) };
+    }
+
+    private static void Close((LlamaModel? Vocabulary, DataSet? Train, DataSet? Eval) data)
+    {
+        data.Eval?.Dispose();
+        data.Train?.Dispose();
+        data.Vocabulary?.Dispose();
+    }
+
+    /// <summary>The vocabulary comes along where rows are still to be tokenized.</summary>
+    private static (LlamaModel? Vocabulary, DataSet Train, DataSet? Eval) OpenData(
         TrainOptions options,
         DateOnly? templateDate,
         BaseModel model,
@@ -175,7 +187,6 @@ internal sealed class TrainSetup : IDisposable
                 $"--max-length {options.MaxLength}: {options.Model} was trained for {model.ContextLength} tokens"
             );
         }
-        using var vocabulary = LlamaModel.Load(options.Model, vocabOnly: true);
         DataOptions all = new()
         {
             Files = options.Data,
@@ -189,31 +200,47 @@ internal sealed class TrainSetup : IDisposable
             Overlong = Enum.Parse<Overlong>(options.Overlong, ignoreCase: true),
             LossOn = Enum.Parse<LossOn>(options.LossOn, ignoreCase: true),
             Date = templateDate,
+            Limits = options.Limits,
         };
-        var train = SampleSet.Load(all, vocabulary.Vocab, model.ChatTemplate);
-        DataNotes.Write(options.Data, train, sink);
-        if (options.EvalData.Count == 0)
+        var vocabulary = LlamaModel.Load(options.Model, vocabOnly: true);
+        DataSet? train = null;
+        DataSet? eval = null;
+        try
         {
-            return (train, null);
+            train = DataSet.Open(all, vocabulary.Vocab, model.ChatTemplate);
+            DataNotes.Write(options, train, sink);
+            eval =
+                options.EvalData.Count == 0 ? null : OpenEval(all with { Files = options.EvalData }, vocabulary, model);
+            if (eval is not null)
+            {
+                sink.Note($"eval data: {DataNotes.Counts(eval.Counts, eval.TemplateName)}");
+            }
+            if (train.IsStreamed || eval is { IsStreamed: true })
+            {
+                return (vocabulary, train, eval);
+            }
         }
-        // Condition and draws are for the training data.
-        var evalOptions = all with
+        catch
         {
-            Files = options.EvalData,
-            Where = null,
-            Sample = null,
-            EvalFraction = null,
-        };
-        var eval = SampleSet.Load(evalOptions, vocabulary.Vocab, model.ChatTemplate);
-        if (eval.Mixture is not null)
+            Close((vocabulary, train, eval));
+            throw;
+        }
+        vocabulary.Dispose();
+        return (null, train, eval);
+    }
+
+    /// <summary>Condition and draws are for the training data.</summary>
+    private static DataSet OpenEval(DataOptions options, LlamaModel vocabulary, BaseModel model)
+    {
+        options = options with { Where = null, Sample = null, EvalFraction = null };
+        if (DataSource.ParseAll(options.Files)[0].Weight is not null)
         {
             throw new SlimmingException(
                 ExitCode.Usage,
-                $"--eval-data {options.EvalData[0]}: has a weight; only --data is mixed by weight"
+                $"--eval-data {options.Files[0]}: has a weight; only --data is mixed by weight"
             );
         }
-        sink.Note($"eval data: {DataNotes.Counts(eval.Counts, eval.TemplateName)}");
-        return (train, eval);
+        return DataSet.Open(options, vocabulary.Vocab, model.ChatTemplate);
     }
 
     /// <summary>
@@ -236,9 +263,6 @@ internal sealed class TrainSetup : IDisposable
                 Seed = (ulong)options.Seed,
             };
 
-    private static HashedFile[] Sources(SampleSet set) =>
+    private static HashedFile[] Sources(DataSet set) =>
         [.. set.Files.Distinct(StringComparer.Ordinal).Select(path => new HashedFile(path, Durable.Sha256(path)))];
-
-    private static JsonNode? Counts(DataCounts counts) =>
-        System.Text.Json.JsonSerializer.SerializeToNode(counts, RunRecord.JsonOptions);
 }

@@ -1,5 +1,7 @@
+using System.Text.Json;
 using Slimming.Gguf;
 using Slimming.Interop;
+using Slimming.Training.Data;
 using Slimming.Training.Export;
 using Slimming.Training.Models;
 
@@ -32,12 +34,12 @@ public static class Trainer
         }
         else if (folder.IsDone)
         {
-            var result = Finished(folder, setup);
+            var result = Finished(folder, setup, begun);
             sink.Note($"{options.Out} is complete: nothing to resume");
             sink.Finished(result);
             return result;
         }
-        return Train(setup, context, folder, sink, token);
+        return Train(setup, context, folder, begun ?? record, sink, token);
     }
 
     /// <summary>What <see cref="Run"/> would do and need, without doing it or writing anything.</summary>
@@ -81,6 +83,7 @@ public static class Trainer
         TrainSetup setup,
         NativeContext context,
         RunFolder folder,
+        RunRecord record,
         ITrainSink sink,
         CancellationToken token
     )
@@ -115,6 +118,7 @@ public static class Trainer
         profile?.Write(folder.Profile);
         metrics.Sync();
         WriteOutput(folder.Output(options), setup);
+        WriteExactCounts(setup, record, folder, sink);
         folder.MarkDone();
         TrainResult result = new(
             options.Out,
@@ -124,7 +128,8 @@ public static class Trainer
             end.BestEvalLoss,
             end.BestStep >= 0 ? end.BestStep : null,
             loop.StoppedEarly,
-            folder.Output(options)
+            folder.Output(options),
+            setup.Data.Train.Counts
         )
         {
             Profile = profile?.Rows,
@@ -133,22 +138,41 @@ public static class Trainer
         return result;
     }
 
+    /// <summary>Puts what became of the rows in place of what was estimated before step 1.</summary>
+    private static void WriteExactCounts(TrainSetup setup, RunRecord record, RunFolder folder, ITrainSink sink)
+    {
+        var (train, eval) = (setup.Data.Train.Counts, setup.Data.Eval?.Counts);
+        if (setup.TrainSet.IsStreamed)
+        {
+            sink.Note($"data: {DataNotes.Counts(train, setup.TrainSet.TemplateName)}");
+        }
+        if ((setup.EvalSet ?? setup.TrainSet).IsStreamed && eval is not null)
+        {
+            sink.Note($"eval data: {DataNotes.Counts(eval, (setup.EvalSet ?? setup.TrainSet).TemplateName)}");
+        }
+        if (setup.TrainSet.IsStreamed || setup.EvalSet is { IsStreamed: true })
+        {
+            (record with { Counts = TrainSetup.Counts(train, eval) }).Write(folder.Record);
+        }
+    }
+
     /// <summary>The result of a run that was complete before, from its rows.</summary>
-    private static TrainResult Finished(RunFolder folder, TrainSetup setup)
+    private static TrainResult Finished(RunFolder folder, TrainSetup setup, RunRecord record)
     {
         var rows = MetricsFile.Read(folder.Metrics).ToList();
-        var steps = rows.Where(row => row.Loss is not null).ToList();
+        var steps = rows.Where(row => row.EvalLoss is null).ToList();
         var evals = rows.Where(row => row.EvalLoss is not null).ToList();
         var best = evals.Count == 0 ? null : evals.MinBy(row => row.EvalLoss);
         return new TrainResult(
             setup.Options.Out,
             steps.Count == 0 ? 0 : steps[^1].Step,
-            steps.Count == 0 ? null : steps[^1].Loss,
+            steps.FindLast(row => row.Loss is not null)?.Loss,
             evals.Count == 0 ? null : evals[^1].EvalLoss,
             best?.EvalLoss,
             best?.Step,
-            steps.Count > 0 && steps[^1].Step < setup.Data.Planner.TotalSteps,
-            folder.Output(setup.Options)
+            steps.Count > 0 && steps[^1].Step < setup.Data.Train.TotalSteps,
+            folder.Output(setup.Options),
+            record.Counts["train"].Deserialize<DataCounts>(RunRecord.JsonOptions)!
         );
     }
 

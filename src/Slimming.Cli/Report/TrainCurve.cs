@@ -12,6 +12,7 @@ internal sealed record TrainCurve(string Folder, bool Done, JsonObject Record, I
 {
     private const int FewestForMean = 60;
 
+    /// <summary>Steps that had a loss.</summary>
     public IEnumerable<CurvePoint> Steps => Points.Where(p => p.Loss is not null);
 
     public IEnumerable<CurvePoint> Evals => Points.Where(p => p.EvalLoss is not null);
@@ -81,7 +82,8 @@ internal sealed record TrainCurve(string Folder, bool Done, JsonObject Record, I
                 row["tokens"]?.GetValue<long>() ?? 0,
                 row["seconds"]?.GetValue<double>() ?? 0
             );
-            return point.Loss is not null || point.EvalLoss is not null
+            // A step whose rows had no sample has a loss of null.
+            return row.ContainsKey("loss") || point.EvalLoss is not null
                 ? point
                 : throw new SlimmingException(ExitCode.Usage, $"{place}: expected 'loss' or 'eval_loss'");
         }

@@ -27,15 +27,18 @@ internal sealed class ProgressText
     public string Step(StepRow row) =>
         string.Create(
             CultureInfo.InvariantCulture,
-            $"step {row.Step}/{Total}  loss {row.Loss:0.0000}  lr {row.Lr:0.00e+0}  grad {row.GradNorm:0.000}  {row.TokensPerS:0} tokens/s  left {Left(row.Step)}  memory {ByteSize.Format(ProcessMemory.PeakBytes)}"
+            $"step {row.Step}/{Total}  loss {Loss(row)}  lr {row.Lr:0.00e+0}  grad {row.GradNorm:0.000}  {row.TokensPerS:0} tokens/s  left {Left(row.Step)}  memory {ByteSize.Format(ProcessMemory.PeakBytes)}"
         );
 
     /// <summary>The same, short enough to stand beside a bar in 80 columns.</summary>
     public string Bar(StepRow row) =>
         string.Create(
             CultureInfo.InvariantCulture,
-            $"{row.Step}/{Total} loss {row.Loss:0.0000} {row.TokensPerS:0} tokens/s {Left(row.Step)} {ByteSize.Format(ProcessMemory.PeakBytes)}"
+            $"{row.Step}/{Total} loss {Loss(row)} {row.TokensPerS:0} tokens/s {Left(row.Step)} {ByteSize.Format(ProcessMemory.PeakBytes)}"
         );
+
+    /// <summary>"none" where no row of the step had a sample.</summary>
+    private static string Loss(StepRow row) => row.Loss?.ToString("0.0000", CultureInfo.InvariantCulture) ?? "none";
 
     public static string Evaluation(EvalRow row) =>
         string.Create(

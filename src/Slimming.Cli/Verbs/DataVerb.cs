@@ -152,40 +152,40 @@ internal static class DataVerb
         Refuse(options, limit);
         using var model = LlamaModel.Load(modelPath, vocabOnly: true);
         options = options with { ContextLength = lengthGiven ? null : ContextLength(modelPath) };
-        var set = SampleSet.Load(options, model.Vocab, model.ChatTemplate);
+        using var set = DataSet.Open(options, model.Vocab, model.ChatTemplate);
         if (set.Counts.WithoutEnd > 0)
         {
             context.Warn(
-                $"{set.Counts.WithoutEnd} of {set.Counts.Rows} rows end in no end-of-generation token of this model: "
+                $"{(set.Counts.Estimated ? "about " : "")}{set.Counts.WithoutEnd} of {set.Counts.Rows} rows end in no end-of-generation token of this model: "
                     + "a model trained on them may not stop; check --template"
             );
         }
-        var histogram = LengthHistogram.Of(set.Samples.Select(s => s.Tokens.Length).ToArray());
+        var histogram = LengthHistogram.Of(set.Lengths);
         if (json)
         {
             context.WriteJson(
                 new
                 {
                     set.Counts,
-                    Mix = set.Mixture is null ? null : Mix(options, set.Mixture),
+                    Mix = set.Mix is null ? null : Mix(options, set.Mix),
                     Remarks = set.Remarks.Select(Describe),
                     Template = set.TemplateName,
                     set.TemplateSha256,
                     Lengths = histogram,
-                    Samples = set.Samples.Take(limit).Select(s => Describe(s, model.Vocab)),
+                    Samples = set.First(limit).Select(s => Describe(s, model.Vocab)),
                 }
             );
             return ExitCode.Done;
         }
         var console = context.OutputConsole();
-        foreach (var sample in set.Samples.Take(limit))
+        foreach (var sample in set.First(limit))
         {
             TokenPrinter.Print(console, sample, model.Vocab);
         }
         PrintCounts(console, set);
-        PrintMix(console, options, set.Mixture);
+        PrintMix(console, options, set);
         PrintRemarks(console, set.Remarks);
-        PrintHistogram(console, histogram);
+        PrintHistogram(console, histogram, set.Counts.Estimated);
         return ExitCode.Done;
     }
 
@@ -201,7 +201,7 @@ internal static class DataVerb
             Learnt = vocab.Detokenize(sample.Targets.Where(t => t >= 0).ToArray(), special: true),
         };
 
-    private static void PrintCounts(IAnsiConsole console, SampleSet set)
+    private static void PrintCounts(IAnsiConsole console, DataSet set)
     {
         var counts = set.Counts;
         var table = new Table()
@@ -221,6 +221,10 @@ internal static class DataVerb
         Some("rows left out by --where", counts.Filtered);
         Some("rows not drawn by --sample", counts.NotDrawn);
         Some("rows held out for evaluation", counts.HeldOut);
+        if (counts.Estimated)
+        {
+            Row("rows looked at, the rest estimated", counts.Examined ?? counts.Rows);
+        }
         Row("samples kept", counts.Kept);
         Row("rows truncated", counts.Truncated);
         Row("rows dropped", counts.Dropped);
@@ -234,26 +238,23 @@ internal static class DataVerb
         console.WriteLine($"template: {set.TemplateName ?? "none needed"}");
     }
 
-    private static IEnumerable<object> Mix(DataOptions options, Mixture mixture) =>
+    private static IEnumerable<object> Mix(DataOptions options, MixShares mix) =>
         options.Files.Select(
             (file, part) =>
                 new
                 {
                     Data = file,
-                    Share = mixture.Shares[part],
-                    SamplesAnEpoch = mixture.Drawn[part],
-                    Samples = mixture.Available[part],
+                    Share = mix.Shares[part],
+                    SamplesAnEpoch = mix.Drawn[part],
+                    Samples = mix.Available[part],
                 }
         );
 
-    private static void PrintMix(IAnsiConsole console, DataOptions options, Mixture? mixture)
+    private static void PrintMix(IAnsiConsole console, DataOptions options, DataSet set)
     {
-        for (var part = 0; mixture is not null && part < options.Files.Count; part++)
+        for (var part = 0; set.Mix is { } mix && part < options.Files.Count; part++)
         {
-            console.WriteLine(
-                $"mix: {100 * mixture.Shares[part]:0.##} % {options.Files[part]}, {mixture.Drawn[part]} of "
-                    + $"{mixture.Available[part]} samples an epoch"
-            );
+            console.WriteLine(DataNotes.MixLine(mix, part, options.Files[part], set.IsStreamed));
         }
     }
 
@@ -290,10 +291,10 @@ internal static class DataVerb
         }
     }
 
-    private static void PrintHistogram(IAnsiConsole console, IReadOnlyList<LengthBin> bins)
+    private static void PrintHistogram(IAnsiConsole console, IReadOnlyList<LengthBin> bins, bool estimated)
     {
         console.WriteLine();
-        console.WriteLine("tokens per sample");
+        console.WriteLine(estimated ? "tokens per sample of the rows looked at" : "tokens per sample");
         var chart = new BarChart().Width(Math.Min(72, console.Profile.Width)).LeftAlignLabel();
         foreach (var bin in bins)
         {

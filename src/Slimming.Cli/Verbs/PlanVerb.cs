@@ -59,7 +59,10 @@ internal static class PlanVerb
         yield return ("architecture", summary.Architecture);
         yield return ("method", summary.Method);
         yield return ("steps", Number(summary.TotalSteps));
-        yield return ("longest sample, tokens", Number(summary.LongestSample));
+        yield return (
+            summary.Streamed ? "longest possible sample, tokens" : "longest sample, tokens",
+            Number(summary.LongestSample)
+        );
         yield return ("micro-batch, tokens", Number(summary.MicroBatchTokens));
         yield return ("trainable values", Number(summary.TrainableValues));
         yield return ("compute", $"{summary.Compute}, {summary.Isa}, {summary.Threads} threads");

@@ -23,44 +23,50 @@ public static class BatchPlanner
         {
             throw new ArgumentException($"{samples.Count} samples but {sampleKeys.Count} keys", nameof(sampleKeys));
         }
-        var batches = new List<Batch>();
-        for (var first = 0; first < samples.Count; )
+        return [.. Plan(samples.Zip(sampleKeys, (sample, key) => new KeyedSample(sample, key)), fillTokens)];
+    }
+
+    /// <summary>The same, reading the samples only as their micro-batch comes.</summary>
+    internal static IEnumerable<Batch> Plan(IEnumerable<KeyedSample> samples, int fillTokens)
+    {
+        List<KeyedSample> filling = [];
+        var tokens = 0;
+        foreach (var sample in samples)
         {
-            var end = first + 1;
-            var tokens = samples[first].Tokens.Length;
-            while (end < samples.Count && tokens + samples[end].Tokens.Length <= fillTokens)
+            var length = sample.Sample.Tokens.Length;
+            if (filling.Count > 0 && tokens + length > fillTokens)
             {
-                tokens += samples[end++].Tokens.Length;
+                yield return Lay(filling, tokens);
+                filling.Clear();
+                tokens = 0;
             }
-            batches.Add(Lay(samples, sampleKeys, first, end, tokens));
-            first = end;
+            filling.Add(sample);
+            tokens += length;
         }
-        return batches;
+        if (filling.Count > 0)
+        {
+            yield return Lay(filling, tokens);
+        }
     }
 
     /// <summary>Key of a sample's random draws: other ones each epoch, the same in any batch or order.</summary>
     public static ulong SampleKey(int epoch, int sample) => ((ulong)(uint)epoch << 32) | (uint)sample;
 
-    private static Batch Lay(
-        IReadOnlyList<Sample> samples,
-        IReadOnlyList<ulong> sampleKeys,
-        int first,
-        int end,
-        int length
-    )
+    private static Batch Lay(List<KeyedSample> samples, int length)
     {
         var tokens = new int[length];
         var targets = new int[length];
-        var offsets = new long[end - first + 1];
-        var keys = new ulong[end - first];
+        var offsets = new long[samples.Count + 1];
+        var keys = new ulong[samples.Count];
         var at = 0;
-        for (var i = first; i < end; i++)
+        for (var i = 0; i < samples.Count; i++)
         {
-            samples[i].Tokens.CopyTo(tokens, at);
-            samples[i].Targets.CopyTo(targets, at);
-            keys[i - first] = sampleKeys[i];
-            at += samples[i].Tokens.Length;
-            offsets[i - first + 1] = at;
+            var (sample, key) = samples[i];
+            sample.Tokens.CopyTo(tokens, at);
+            sample.Targets.CopyTo(targets, at);
+            keys[i] = key;
+            at += sample.Tokens.Length;
+            offsets[i + 1] = at;
         }
         return new Batch
         {

@@ -15,6 +15,13 @@ public sealed record DataCounts
     /// <summary>Rows that <c>--eval-fraction</c> keeps for the evaluation.</summary>
     public long HeldOut { get; init; }
 
+    /// <summary>
+    /// Rows looked at, where those were not all. The counts below are of them alone or, if <see cref="Estimated"/>,
+    /// scaled up from them to all rows.
+    /// </summary>
+    public long? Examined { get; init; }
+    public bool Estimated { get; init; }
+
     /// <summary>Samples to train on; splitting makes several of a row.</summary>
     public long Kept { get; init; }
 

@@ -56,4 +56,7 @@ public sealed record DataOptions
 
     /// <summary>The day that templates with strftime_now print; today where null.</summary>
     public DateOnly? Date { get; init; }
+
+    /// <summary>When rows are read as they are needed.</summary>
+    internal StreamLimits Limits { get; init; } = new();
 }

@@ -46,22 +46,80 @@ internal static class DatasetReader
     public static IEnumerable<RawRow> Read(IReadOnlyList<DataSource> sources, string? where)
     {
         using var db = DuckDb.Open(384);
+        foreach (var (part, file) in Files(db, sources))
+        {
+            long number = 0;
+            foreach (var json in Rows(db, file, where))
+            {
+                yield return new RawRow(file, part, number++, json);
+            }
+            if (number == 0)
+            {
+                throw new SlimmingException(ExitCode.Usage, $"{file}: no rows; expected at least one");
+            }
+        }
+    }
+
+    /// <summary>The files of each source, and which source it is.</summary>
+    /// <exception cref="SlimmingException">A file is missing, empty or of an unknown kind.</exception>
+    public static IEnumerable<(int Part, string File)> Files(DuckDb db, IReadOnlyList<DataSource> sources)
+    {
         for (var part = 0; part < sources.Count; part++)
         {
             foreach (var file in Expand(db, sources[part].Pattern))
             {
-                long number = 0;
-                foreach (var json in Rows(db, file, where))
-                {
-                    yield return new RawRow(file, part, number++, json);
-                }
-                if (number == 0)
-                {
-                    throw new SlimmingException(ExitCode.Usage, $"{file}: no rows; expected at least one");
-                }
+                RefuseUnknown(file);
+                yield return (part, file);
             }
         }
     }
+
+    /// <summary>Of each row, whether it meets a condition.</summary>
+    public static IEnumerable<bool> Meets(DuckDb db, string file, string where) =>
+        Query(db, file, where, $"SELECT (({where}\n)) IS TRUE FROM {Table(file)} slimming_row", Literal(file))
+            .Select(row => (bool)row[0]!);
+
+    public static long Count(DuckDb db, string file) =>
+        (long)Query(db, file, null, $"SELECT count(*) FROM {Table(file)}", Literal(file)).Single()[0]!;
+
+    /// <summary>Names of the columns.</summary>
+    public static IReadOnlyList<string> Columns(DuckDb db, string file) =>
+        [
+            .. Query(db, file, null, $"SELECT column_name FROM (DESCRIBE SELECT * FROM {Table(file)})", Literal(file))
+                .Select(row => (string)row[0]!),
+        ];
+
+    /// <summary>Rows of each row group of a Parquet file.</summary>
+    public static IEnumerable<long> ParquetGroups(DuckDb db, string file) =>
+        Query(
+                db,
+                file,
+                null,
+                "SELECT max(row_group_num_rows) FROM parquet_metadata(?) GROUP BY row_group_id ORDER BY row_group_id",
+                Literal(file)
+            )
+            .Select(row => (long)row[0]!);
+
+    /// <summary>Rows of a Parquet file with their numbers.</summary>
+    /// <param name="db">Reads it.</param>
+    /// <param name="file">Its path.</param>
+    /// <param name="ranges">From first to last, both included, ascending, of one row group: no other one is read.</param>
+    public static IEnumerable<(long Number, string Json)> ParquetRows(
+        DuckDb db,
+        string file,
+        IReadOnlyList<(long First, long Last)> ranges
+    ) =>
+        Query(
+                db,
+                file,
+                null,
+                $"SELECT file_row_number, to_json(slimming_row)::VARCHAR FROM {Table(file)} slimming_row "
+                    + $"WHERE file_row_number BETWEEN {ranges[0].First} AND {ranges[^1].Last} AND ("
+                    + string.Join(" OR ", ranges.Select(r => $"file_row_number BETWEEN {r.First} AND {r.Last}"))
+                    + ")",
+                Literal(file)
+            )
+            .Select(row => ((long)row[0]!, (string)row[1]!));
 
     private static string[] Expand(DuckDb db, string pattern)
     {
@@ -78,80 +136,98 @@ internal static class DatasetReader
         }
         var files =
             pattern.AsSpan().IndexOfAny("*?[") >= 0
-                ? Query(db, pattern, null, "SELECT file FROM glob(?) ORDER BY file", pattern).OfType<string>().ToArray()
+                ? Query(db, pattern, null, "SELECT file FROM glob(?) ORDER BY file", pattern)
+                    .Select(row => (string)row[0]!)
+                    .ToArray()
                 : [];
         return files.Length > 0 ? files : throw new SlimmingException(ExitCode.Usage, $"{pattern}: no such data file");
     }
 
-    private static IEnumerable<string?> Rows(DuckDb db, string file, string? where)
+    private static void RefuseUnknown(string file)
     {
         var extension = TextFile.Extension(file);
         if (new FileInfo(file).Length == 0)
         {
             throw new SlimmingException(ExitCode.Usage, $"{file}: the file is empty");
         }
-        // A name with glob characters is still one file here; DuckDB reads it literally in brackets.
-        var literal = string.Concat(file.Select(c => c is '*' or '?' or '[' ? $"[{c}]" : c.ToString()));
-        if (s_json.Contains(extension))
+        if (!s_json.Contains(extension) && extension is not (".csv" or ".tsv" or ".parquet"))
         {
-            const string objects = "SELECT json::VARCHAR AS slimming_row FROM read_json_objects(?, format = 'auto')";
-            return where is null
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"{file}: unknown kind of file '{extension}'; expected .json, .jsonl, .ndjson, .csv, .tsv or .parquet"
+            );
+        }
+    }
+
+    private static IEnumerable<string?> Rows(DuckDb db, string file, string? where)
+    {
+        var literal = Literal(file);
+        if (!s_json.Contains(TextFile.Extension(file)))
+        {
+            var row = Kept(where, "to_json(slimming_row)::VARCHAR");
+            return Texts(Query(db, file, where, $"SELECT {row} FROM {Table(file)} slimming_row", literal));
+        }
+        const string objects = "SELECT json::VARCHAR AS slimming_row FROM read_json_objects(?, format = 'auto')";
+        return Texts(
+            where is null
                 ? Query(db, file, null, objects, literal)
                 // The typed columns stand beside the text only for the condition.
                 : Query(
                     db,
                     file,
                     where,
-                    $"SELECT {Kept(where, "slimming_row")} FROM ({objects}) "
-                        + "POSITIONAL JOIN read_json(?, format = 'auto', sample_size = -1)",
+                    $"SELECT {Kept(where, "slimming_row")} FROM ({objects}) POSITIONAL JOIN {Table(file)}",
                     literal,
                     literal
-                );
-        }
-        var table = extension switch
+                )
+        );
+
+        static IEnumerable<string?> Texts(IEnumerable<DuckDbRow> rows) => rows.Select(row => (string?)row[0]);
+    }
+
+    /// <summary>A name with glob characters is still one file here; DuckDB reads it literally in brackets.</summary>
+    private static string Literal(string file) =>
+        string.Concat(file.Select(c => c is '*' or '?' or '[' ? $"[{c}]" : c.ToString()));
+
+    /// <summary>The file's columns, its name a parameter.</summary>
+    private static string Table(string file) =>
+        TextFile.Extension(file) switch
         {
             // An empty field is an empty text, as in the other formats, and never null.
             ".csv" or ".tsv" => $"read_csv(?, delim = '{TextFile.Delimiter(file)}', quote = '\"', escape = '\"', "
                 + "comment = '', skip = 0, header = true, all_varchar = true, strict_mode = true, "
                 + "nullstr = '\u0001null\u0001', hive_partitioning = false)",
             ".parquet" => "read_parquet(?, hive_partitioning = false)",
-            _ => throw new SlimmingException(
-                ExitCode.Usage,
-                $"{file}: unknown kind of file '{extension}'; expected .json, .jsonl, .ndjson, .csv, .tsv or .parquet"
-            ),
+            _ => "read_json(?, format = 'auto', sample_size = -1)",
         };
-        return Query(
-            db,
-            file,
-            where,
-            $"SELECT {Kept(where, "to_json(slimming_row)::VARCHAR")} FROM {table} slimming_row",
-            literal
-        );
-    }
 
     /// <summary>The row's text, or null: left out rows are seen too, so that they are counted and numbers stay true.</summary>
     private static string Kept(string? where, string row) =>
         where is null ? row : $"CASE WHEN ({where}\n) THEN {row} END";
 
-    private static IEnumerable<string?> Query(DuckDb db, string file, string? where, string sql, params object?[] args)
+    private static IEnumerable<DuckDbRow> Query(
+        DuckDb db,
+        string file,
+        string? where,
+        string sql,
+        params object?[] args
+    )
     {
         using var rows = db.Query(sql, args).GetEnumerator();
         while (true)
         {
-            string? value;
             try
             {
                 if (!rows.MoveNext())
                 {
                     yield break;
                 }
-                value = (string?)rows.Current[0];
             }
             catch (ResultsException e)
             {
                 throw new SlimmingException(ExitCode.Usage, Explain(file, where, e.Message), e);
             }
-            yield return value;
+            yield return rows.Current;
         }
     }
 

@@ -16,25 +16,15 @@ public sealed class Mixture
     {
         ArgumentNullException.ThrowIfNull(weights);
         ArgumentNullException.ThrowIfNull(parts);
-        var sum = weights.Sum();
-        Shares = [.. weights.Select(weight => weight / sum)];
         _members =
         [
             .. weights.Select((_, part) => Enumerable.Range(0, parts.Count).Where(i => parts[i] == part).ToArray()),
         ];
-        var length = _members.Select((members, part) => members.Length / Shares[part]).Min();
-        // The small addend keeps 0.1 * 30 at 3.
-        Drawn = [.. _members.Select((m, part) => Math.Clamp((int)((length * Shares[part]) + 1e-6), 1, m.Length))];
+        Mix = new MixShares(weights, [.. _members.Select(members => members.LongLength)]);
     }
 
-    /// <summary>Weights that add up to 1.</summary>
-    public IReadOnlyList<double> Shares { get; }
-
-    /// <summary>Samples of each source in one epoch.</summary>
-    public IReadOnlyList<int> Drawn { get; }
-
-    /// <summary>Samples of each source.</summary>
-    public IReadOnlyList<int> Available => [.. _members.Select(members => members.Length)];
+    /// <summary>How much of each source an epoch takes.</summary>
+    public MixShares Mix { get; }
 
     /// <summary>The samples of one epoch: mixed, or source after source in file order.</summary>
     public int[] Epoch(int epoch, ulong seed, bool shuffle)
@@ -50,7 +40,7 @@ public sealed class Mixture
         var order = shuffle
             ? CounterRandom.Permutation(members.Length, CounterRandom.Bits(seed, Stream, (ulong)part), 0)
             : [.. Enumerable.Range(0, members.Length)];
-        var start = (long)epoch * Drawn[part];
-        return Enumerable.Range(0, Drawn[part]).Select(i => members[order[(int)((start + i) % order.Length)]]);
+        var start = epoch * Mix.Drawn[part];
+        return Enumerable.Range(0, (int)Mix.Drawn[part]).Select(i => members[order[(int)((start + i) % order.Length)]]);
     }
 }

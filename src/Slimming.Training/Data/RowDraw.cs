@@ -1,3 +1,5 @@
+using Slimming.Gguf;
+
 namespace Slimming.Training.Data;
 
 /// <summary>Draws without replacement; which ones depends on the seed and on their number alone.</summary>
@@ -31,20 +33,56 @@ internal static class RowDraw
         return kept.UnorderedItems.OrderBy(entry => entry.Element.Index).Select(entry => entry.Element.Item);
     }
 
-    /// <summary>For each of <paramref name="rows"/> rows, whether it is one of the <paramref name="count"/> held out.</summary>
-    public static bool[] HeldOut(int rows, int count, ulong seed)
+    /// <summary>Whether <see cref="Sample"/> takes the item of an index, without the items.</summary>
+    public static Func<long, bool> Sampled(long items, long count, ulong seed) =>
+        Smallest(items, count, seed, SampleStream);
+
+    /// <summary>Whether a row is one of the <paramref name="count"/> held out of <paramref name="rows"/> rows.</summary>
+    public static Func<long, bool> HeldOut(long rows, long count, ulong seed) =>
+        Smallest(rows, count, seed, HeldOutStream);
+
+    /// <summary>Rows that <see cref="DataOptions.EvalFraction"/> holds out of <paramref name="rows"/>.</summary>
+    /// <exception cref="SlimmingException">None would be left.</exception>
+    public static long HeldOutCount(DataOptions options, long rows)
     {
-        var held = new bool[rows];
-        foreach (
-            var row in Enumerable
-                .Range(0, rows)
-                .OrderBy(row => CounterRandom.Bits(seed, HeldOutStream, (ulong)row))
-                .ThenBy(row => row)
-                .Take(count)
-        )
+        var count = Math.Max(1, (long)Math.Round(options.EvalFraction!.Value * rows));
+        return count < rows
+            ? count
+            : throw new SlimmingException(
+                ExitCode.Usage,
+                $"{string.Join(", ", options.Files)}: --eval-fraction {options.EvalFraction} holds out {count} of {rows} "
+                    + "rows; expected at least one to train on"
+            );
+    }
+
+    /// <summary>Those with the smallest keys: two passes over the keys, which are never held.</summary>
+    private static Func<long, bool> Smallest(long items, long count, ulong seed, ulong stream)
+    {
+        if (count >= items)
         {
-            held[row] = true;
+            return _ => true;
         }
-        return held;
+        ulong Key(long index) => CounterRandom.Bits(seed, stream, (ulong)index);
+        var bins = new long[1 << 16];
+        for (long i = 0; i < items; i++)
+        {
+            bins[Key(i) >> 48]++;
+        }
+        var bin = 0;
+        for (; bins[bin] < count; bin++)
+        {
+            count -= bins[bin];
+        }
+        List<(ulong Key, long Index)> shared = [];
+        for (long i = 0; i < items; i++)
+        {
+            if (Key(i) >> 48 == (ulong)bin)
+            {
+                shared.Add((Key(i), i));
+            }
+        }
+        shared.Sort();
+        var last = shared[(int)count - 1];
+        return index => (Key(index), index).CompareTo(last) <= 0;
     }
 }

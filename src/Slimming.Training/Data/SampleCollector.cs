@@ -23,6 +23,17 @@ internal sealed class SampleCollector(DataOptions options, ITokenizer tokenizer)
     public void CountRow(bool filtered) =>
         _counts = _counts with { Rows = _counts.Rows + 1, Filtered = _counts.Filtered + (filtered ? 1 : 0) };
 
+    /// <summary>The samples so far, which go: those of the next rows come into an empty list.</summary>
+    public List<Sample> Take()
+    {
+        List<Sample> taken = [.. _samples];
+        _samples.Clear();
+        return taken;
+    }
+
+    /// <summary>Goes on counting where an earlier run stopped.</summary>
+    public void Restore(DataCounts counts) => _counts = counts;
+
     /// <summary>Rows that no draw took.</summary>
     public void CountNotDrawn(long rows) => _counts = _counts with { NotDrawn = rows };
 

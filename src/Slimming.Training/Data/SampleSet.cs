@@ -1,10 +1,12 @@
 using Slimming.Gguf;
 using Slimming.LlamaCpp;
-using Slimming.Training.Templates;
 
 namespace Slimming.Training.Data;
 
-/// <summary>The samples of some data files, in file and row order, ready to train or evaluate on.</summary>
+/// <summary>
+/// The samples of some data files, all in memory, in file and row order; <see cref="DataSet"/> reads many rows as they
+/// are needed.
+/// </summary>
 public sealed class SampleSet
 {
     private SampleSet(SampleCollector collected, IReadOnlyList<DataSource> sources, DataOptions options)
@@ -63,41 +65,31 @@ public sealed class SampleSet
     public static SampleSet Load(DataOptions options, ITokenizer tokenizer, string? modelTemplate)
     {
         ArgumentNullException.ThrowIfNull(options);
-        if (options.MaxLength < 2)
-        {
-            throw new SlimmingException(ExitCode.Usage, $"--max-length {options.MaxLength}: expected at least 2");
-        }
+        RefuseLength(options);
         var sources = DataSource.ParseAll(options.Files);
-        var date = options.Date ?? DateOnly.FromDateTime(DateTime.UtcNow);
-        using var template = TemplateChoice.Resolve(options.Template, modelTemplate, tokenizer, date);
-        var builder = new SequenceBuilder(tokenizer, template, options.LossOn);
-        var collector = new SampleCollector(options, tokenizer);
-        var usesTemplate = false;
+        using RowReader reader = new(options, tokenizer, modelTemplate);
+        SampleCollector collector = new(options, tokenizer);
         List<string> files = [];
-        DatasetFormat? format = null;
-        string? formatFile = null;
-        foreach (var raw in Drawn(options, sources, files, collector))
+        foreach (var row in Drawn(options, sources, files, collector))
         {
-            using var parsed = raw.Parse();
-            DataRow row = new(raw.File, raw.Number, parsed.RootElement, raw.Part);
-            if (raw.File != formatFile)
-            {
-                format = DatasetFormat.Detect(row);
-                formatFile = raw.File;
-            }
-            var example = format!.Parse(row);
-            usesTemplate |= example is Example.Conversation or Example.Instruction;
-            var emptyAnswer = example is Example.Instruction { Output: "" } or Example.Completion { Text: "" };
-            collector.Add(builder.Build(example, row), emptyAnswer, row);
+            reader.Read(row, collector);
         }
         RefuseEmpty(options, collector.Counts);
         return new SampleSet(collector, sources, options)
         {
             Files = files,
-            TemplateName = usesTemplate ? template.Name : null,
-            TemplateSha256 = usesTemplate ? template.Chat?.Sha256 : null,
-            TemplateDate = usesTemplate && template.Chat is { UsesDate: true } ? template.Chat.Date : null,
+            TemplateName = reader.TemplateName,
+            TemplateSha256 = reader.TemplateSha256,
+            TemplateDate = reader.TemplateDate,
         };
+    }
+
+    internal static void RefuseLength(DataOptions options)
+    {
+        if (options.MaxLength < 2)
+        {
+            throw new SlimmingException(ExitCode.Usage, $"--max-length {options.MaxLength}: expected at least 2");
+        }
     }
 
     /// <summary>Rows that <c>--where</c> and <c>--sample</c> leave; <paramref name="files"/> fills while they are read.</summary>
@@ -154,7 +146,7 @@ public sealed class SampleSet
         DataOptions options
     )
     {
-        if (options.EvalFraction is not { } fraction)
+        if (options.EvalFraction is null)
         {
             return (samples, []);
         }
@@ -163,17 +155,8 @@ public sealed class SampleSet
         {
             index.TryAdd((sample.Source, sample.Row), index.Count);
         }
-        var count = Math.Max(1, (int)Math.Round(fraction * index.Count));
-        if (count >= index.Count)
-        {
-            throw new SlimmingException(
-                ExitCode.Usage,
-                $"{string.Join(", ", options.Files)}: --eval-fraction {fraction} holds out {count} of {index.Count} rows; "
-                    + "expected at least one to train on"
-            );
-        }
-        var held = RowDraw.HeldOut(index.Count, count, options.Seed);
-        bool IsHeld(Sample sample) => held[index[(sample.Source, sample.Row)]];
+        var held = RowDraw.HeldOut(index.Count, RowDraw.HeldOutCount(options, index.Count), options.Seed);
+        bool IsHeld(Sample sample) => held(index[(sample.Source, sample.Row)]);
         return ([.. samples.Where(s => !IsHeld(s))], [.. samples.Where(IsHeld)]);
     }
 

@@ -57,7 +57,7 @@ internal static class TextFile
         return CsvDialect.Delimiter(stream, Extension(file));
     }
 
-    private static bool IsZipped(string file) => file.EndsWith(".gz", StringComparison.OrdinalIgnoreCase);
+    public static bool IsZipped(string file) => file.EndsWith(".gz", StringComparison.OrdinalIgnoreCase);
 
     private static Stream Open(string file)
     {

@@ -73,6 +73,9 @@ public sealed record TrainOptions
     public bool Profile { get; init; }
     public bool Force { get; init; }
 
+    /// <summary>When rows are read as they are needed.</summary>
+    internal Data.StreamLimits Limits { get; init; } = new();
+
     /// <summary>Names that a flag or the YAML file set.</summary>
     [JsonIgnore]
     public IReadOnlySet<string> Given { get; init; } = new HashSet<string>();

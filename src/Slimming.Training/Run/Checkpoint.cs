@@ -29,6 +29,10 @@ public sealed record TrainState
     /// <summary>Length of <c>metrics.jsonl</c> up to here; later rows are made again.</summary>
     public long MetricsBytes { get; init; }
 
+    /// <summary>Counts of the rows taken so far, where they were not known before step 1.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public Data.DataCounts? Taken { get; init; }
+
     [JsonIgnore]
     public bool HasEvaluation => LastEvalStep >= 0;
 }

@@ -42,9 +42,9 @@ public sealed class MixtureTests : DataFolder
     public void AnEpochIsAsLongAsTheWeightsAllow(double[] weights, int[] samples, int[] drawn)
     {
         var mixture = Of(weights, samples);
-        mixture.Drawn.ShouldBe(drawn);
-        mixture.Available.ShouldBe(samples);
-        mixture.Shares.Sum().ShouldBe(1, 1e-12);
+        mixture.Mix.Drawn.ShouldBe(drawn.Select(n => (long)n));
+        mixture.Mix.Available.ShouldBe(samples.Select(n => (long)n));
+        mixture.Mix.Shares.Sum().ShouldBe(1, 1e-12);
     }
 
     [Theory]
@@ -54,7 +54,7 @@ public sealed class MixtureTests : DataFolder
     {
         int[] samples = [30, 23];
         var mixture = Of([3, 1], samples);
-        mixture.Drawn.ShouldBe([30, 10]);
+        mixture.Mix.Drawn.ShouldBe([30, 10]);
         var epochs = Enumerable.Range(0, 46).Select(epoch => mixture.Epoch(epoch, 5, shuffle)).ToArray();
         foreach (var epoch in epochs)
         {
@@ -105,7 +105,7 @@ public sealed class MixtureTests : DataFolder
         var set = SampleSet.Load(options, s_bytes, null);
         set.Files.ShouldBe([a, b]);
         set.Samples.Count.ShouldBe(58);
-        set.Mixture.ShouldNotBeNull().Drawn.ShouldBe([8, 2]);
+        set.Mixture.ShouldNotBeNull().Mix.Drawn.ShouldBe([8, 2]);
         set.Mixture.Epoch(0, 1, true).Select(i => set.Samples[i].Part).Order().ShouldBe([0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
         SampleSet.Load(options with { Files = [a, b] }, s_bytes, null).Mixture.ShouldBeNull();
         Should
