@@ -149,10 +149,10 @@ const Shape &shape_named(const std::string &name) {
     stop("unknown shape " + name + ", expected one of " + known);
 }
 
-const slm::QuantType &type_named(const std::string &name) {
+const slm::QuantType &type_named(std::string_view name) {
     for (uint32_t id = 0; id < 64; ++id)
         if (const slm::QuantType *type = slm::find_quant_type(id); type != nullptr && name == type->name) return *type;
-    stop("unknown type " + name);
+    stop("unknown type " + std::string(name));
 }
 
 RandomModel::RandomModel(const std::string &path, const Shape &shape, const std::string &type, int n_layer)

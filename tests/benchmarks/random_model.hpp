@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "quant/quant.hpp"
@@ -21,7 +22,7 @@ struct Shape {
 };
 
 const Shape &shape_named(const std::string &name);
-const slm::QuantType &type_named(const std::string &name);
+const slm::QuantType &type_named(std::string_view name);
 
 class RandomModel {
  public:
