@@ -37,6 +37,8 @@ public sealed unsafe class DuckDb : IDisposable
             Set(config, "autoinstall_known_extensions", "false");
             // Nothing spills into the working folder.
             Set(config, "temp_directory", "");
+            // A part is read back once, when it is merged; kept, all results would pile up in memory.
+            Set(config, "enable_external_file_cache", "false");
             if (DuckDbNative.duckdb_open_ext(null, out var database, config, out var error) != 0)
             {
                 var text = Marshal.PtrToStringUTF8((nint)error);

@@ -117,7 +117,7 @@ public sealed class ResultsStoreTests : IDisposable
             .ShouldBe(
                 "task,task_version,doc,item_hash,prompt_hash,n_ctx,n_cont,choice_logprobs,pred,pred_norm,gold,acc,acc_norm,"
                     + "greedy,generated,strict,flexible,exact_match_strict,exact_match_flexible,tol_flex,nll,n_tokens,n_words,"
-                    + "n_bytes,truncated,cluster,subject,groups,f1,jaccard,jaccard_set"
+                    + "n_bytes,truncated,cluster,subject,groups,f1,jaccard,jaccard_set,kl,same_top_1"
             );
         Names("texts-00000.parquet").ShouldBe("task,doc,item_hash,contexts,continuations");
         Names("tokens-00000.parquet").ShouldBe("task,doc,item_hash,ctx_ids,cont_ids");

@@ -20,64 +20,72 @@ internal static class Summary
         ResultOrigin origin
     )
     {
-        var byTask = rows.GroupBy(row => row.Task, StringComparer.Ordinal)
-            .ToDictionary(same => same.Key, List<ItemRow> (same) => [.. same], StringComparer.Ordinal);
+        var byTask = tasks.ToDictionary(
+            task => task.Name,
+            task => new TaskScores([
+                .. task
+                    .Metrics.Concat(groups.Where(group => group.Tasks.Contains(task.Name)).SelectMany(MetricsOf))
+                    .Distinct(StringComparer.Ordinal),
+            ]),
+            StringComparer.Ordinal
+        );
+        foreach (var row in rows)
+        {
+            byTask[row.Task].Add(row);
+        }
         return
         [
             .. tasks.SelectMany(task => OfTask(task, byTask[task.Name], origin)),
-            .. groups.SelectMany(group => OfGroup(group, tasks, byTask, origin)),
+            .. groups.SelectMany(group => OfGroup(group, First(group), byTask, origin)),
         ];
+
+        TaskDefinition First(TaskGroup group) => tasks.First(task => task.Name == group.Tasks[0]);
+        IEnumerable<string> MetricsOf(TaskGroup group) => First(group).Metrics;
     }
 
-    private static IEnumerable<MetricRow> OfTask(TaskDefinition task, IReadOnlyList<ItemRow> rows, ResultOrigin origin)
+    private static IEnumerable<MetricRow> OfTask(TaskDefinition task, TaskScores scores, ResultOrigin origin)
     {
         foreach (var metric in task.Metrics)
         {
             yield return task.Kind switch
             {
-                TaskKind.Perplexity => Perplexity(task, metric, rows, origin),
-                TaskKind.Divergence => Distance(task, metric, rows, origin),
-                _ => Mean(task, metric, rows, Means.StandardError(Scores(metric, rows)), origin),
+                TaskKind.Perplexity => Perplexity(task, metric, [scores], origin),
+                TaskKind.Divergence => Distance(task, metric, scores, origin),
+                _ => Mean(task, metric, [scores], Means.StandardError(scores.Of(metric)), origin),
             };
         }
     }
 
-    private static MetricRow Distance(
-        TaskDefinition task,
-        string metric,
-        IReadOnlyList<ItemRow> rows,
-        ResultOrigin origin
-    )
+    private static MetricRow Distance(TaskDefinition task, string metric, TaskScores scores, ResultOrigin origin)
     {
-        var (mean, worst, same) = Divergence.Summarize(rows, 0.95);
+        var (mean, worst, same) = Divergence.Summarize(scores.Windows, 0.95);
         var found =
             metric == "mean_kl" ? mean
             : metric == "kl_p99" ? worst
             : same;
-        return Row(task, metric, found.Value, rows, found.Stderr, found.Interval, origin);
+        return Row(task, metric, found.Value, [scores], found.Stderr, found.Interval, origin);
     }
 
     /// <summary>Metrics of a group, each item with equal weight; the error is pooled over its tasks (METHODS.md section 5).</summary>
     private static IEnumerable<MetricRow> OfGroup(
         TaskGroup group,
-        IReadOnlyList<TaskDefinition> tasks,
-        Dictionary<string, List<ItemRow>> rows,
+        TaskDefinition first,
+        Dictionary<string, TaskScores> scores,
         ResultOrigin origin
     )
     {
-        var members = group.Tasks.Select(task => rows[task]).ToList();
-        List<ItemRow> all = [.. members.SelectMany(items => items)];
-        var together = tasks.First(task => task.Name == group.Tasks[0]) with { Name = group.Label };
+        var members = group.Tasks.Select(task => scores[task]).ToList();
+        var together = first with { Name = group.Label };
         foreach (var metric in together.Metrics)
         {
             var value =
                 together.Kind == TaskKind.Perplexity
-                    ? Perplexity(together, metric, all, origin)
+                    ? Perplexity(together, metric, members, origin)
                     : Mean(
                         together,
                         metric,
-                        all,
-                        PooledError([.. members.Select(items => Scores(metric, items))]),
+                        members,
+                        PooledError([.. members.Select(member => member.Of(metric))]),
                         origin
                     );
             yield return value with
@@ -101,48 +109,45 @@ internal static class Summary
         return Math.Sqrt(squares / (total - samples.Count) / total);
     }
 
-    private static List<double> Scores(string metric, IReadOnlyList<ItemRow> rows) =>
-        [.. rows.Select(row => ItemMetrics.Score(metric, row))];
-
     /// <summary>Scores that are not 0 or 1 lie between them all the same.</summary>
     private static Interval Bounded(Interval interval) => new(Math.Max(0, interval.Low), Math.Min(1, interval.High));
 
     private static MetricRow Mean(
         TaskDefinition task,
         string metric,
-        IReadOnlyList<ItemRow> rows,
+        IReadOnlyList<TaskScores> members,
         double? error,
         ResultOrigin origin
     )
     {
-        var values = Scores(metric, rows);
+        List<double> values = [.. members.SelectMany(member => member.Of(metric))];
         var mean = values.Average();
         Interval? interval =
             ItemMetrics.IsBinary(metric) ? Proportions.Wilson(values.LongCount(value => value > 0.5), values.Count)
             : error is > 0 and var known ? Bounded(Interval.Around(mean, Distributions.NormalHalfWidth(0.95) * known))
             : null;
-        return Row(task, metric, mean, rows, error, interval, origin);
+        return Row(task, metric, mean, members, error, interval, origin);
     }
 
     private static MetricRow Perplexity(
         TaskDefinition task,
         string metric,
-        IReadOnlyList<ItemRow> rows,
+        IReadOnlyList<TaskScores> members,
         ResultOrigin origin
     )
     {
         var value = ItemMetrics.Shown(
             metric,
-            rows.Sum(row => ItemMetrics.Score(metric, row)) / rows.Sum(row => ItemMetrics.Weight(metric, row))
+            members.SelectMany(member => member.Of(metric)).Sum() / members.Sum(member => member.Weight(metric))
         );
-        return Row(task, metric, value, rows, stderr: null, interval: null, origin);
+        return Row(task, metric, value, members, stderr: null, interval: null, origin);
     }
 
     private static MetricRow Row(
         TaskDefinition task,
         string metric,
         double value,
-        IReadOnlyList<ItemRow> rows,
+        IReadOnlyList<TaskScores> members,
         double? stderr,
         Interval? interval,
         ResultOrigin origin
@@ -152,7 +157,7 @@ internal static class Summary
             task.Version,
             metric,
             value,
-            rows.Count,
+            members.Sum(member => member.Count),
             stderr,
             interval?.Low,
             interval?.High,
@@ -161,7 +166,7 @@ internal static class Summary
             origin.Commit
         )
         {
-            Truncated = rows.LongCount(row => row.Truncated),
+            Truncated = members.Sum(member => member.Truncated),
         };
 }
 

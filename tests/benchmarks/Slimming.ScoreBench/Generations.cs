@@ -13,8 +13,8 @@ internal static class Generations
             .Requests(engine, "hellaswag", dataDir, null, together)
             .ConvertAll(item => item[0].Context);
         int[] text = [.. prompts.SelectMany(prompt => prompt).Take(Measure.PromptTokens)];
-        // Short, so that next to all time goes into new tokens.
-        prompts = prompts.ConvertAll(prompt => prompt[..4]);
+        // Of one token, so that all time goes into new tokens: prompts are not counted.
+        prompts = prompts.ConvertAll(prompt => prompt[..1]);
         using var context = engine.NewContext(Measure.PromptTokens, 1, unified: true);
         List<double> ratios = [];
         for (var round = 0; round < rounds; round++)
