@@ -119,7 +119,7 @@ public sealed class ResultsStoreTests : IDisposable
                     + "greedy,generated,strict,flexible,exact_match_strict,exact_match_flexible,tol_flex,nll,n_tokens,n_words,"
                     + "n_bytes,truncated,cluster,subject,groups,f1,jaccard,jaccard_set,kl,same_top_1"
             );
-        Names("texts-00000.parquet").ShouldBe("task,doc,item_hash,contexts,continuations");
+        Names("texts-00000.parquet").ShouldBe("task,doc,item_hash,contexts,continuations,questions");
         Names("tokens-00000.parquet").ShouldBe("task,doc,item_hash,ctx_ids,cont_ids");
         var codec = db.Query(
             "SELECT DISTINCT compression FROM parquet_metadata(?)",
