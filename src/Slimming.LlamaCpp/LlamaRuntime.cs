@@ -17,11 +17,15 @@ public sealed record LlamaLibrary(string Name, string Path, string Sha256)
 
     /// <summary>True where the file is, byte for byte, the one of the pinned release.</summary>
     public bool IsPinned => Expected is not null && string.Equals(Expected, Sha256, StringComparison.Ordinal);
+
+    /// <summary>Why it is not loaded: present, not the pinned file, and not allowed by SLIMMING_ALLOW_OTHER_LIBRARIES=1; null otherwise.</summary>
+    public string? Problem => Sha256.Length == 0 ? null : PinnedFile.Problem(Path, Sha256, Expected);
 }
 
 /// <summary>
 /// Loads the one pinned llama.cpp from <see cref="NativeFiles.Directory"/><c>/llama</c> and proves that it is the one
-/// the bindings were generated from: version string and struct sizes are compared before anything else is called.
+/// the bindings were generated from: the files' SHA-256 before they are loaded, version string and struct sizes before
+/// anything else is called.
 /// </summary>
 public static unsafe class LlamaRuntime
 {
@@ -52,7 +56,7 @@ public static unsafe class LlamaRuntime
     /// <summary>Every library of the pinned release with its place and digest; nothing is loaded for it.</summary>
     public static IReadOnlyList<LlamaLibrary> Libraries => PinnedLibraries.Inspect(Directory);
 
-    /// <summary>Loads and initialises the library once. Throws <see cref="SlimmingException"/> when it is absent or another version.</summary>
+    /// <summary>Loads and initialises the library once. Throws <see cref="SlimmingException"/> when it is absent, another version, or not the pinned file.</summary>
     public static void EnsureLoaded() => _ = Loaded.Value;
 
     /// <summary>Refuses a library whose version string is not the pinned one.</summary>
@@ -88,6 +92,7 @@ public static unsafe class LlamaRuntime
         CheckSize("llama_batch", sizeof(llama_batch), 56);
         CheckSize("llama_model_quantize_params", sizeof(llama_model_quantize_params), 64);
 
+        PinnedLibraries.Check(Directory);
         // Before the backends: a foreign library may not survive their initialisation.
         var path = FileOf("llama");
         string answered;

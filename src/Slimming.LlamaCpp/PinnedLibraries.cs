@@ -1,4 +1,5 @@
-using System.Security.Cryptography;
+using Slimming.Gguf;
+using Slimming.Shared;
 
 namespace Slimming.LlamaCpp;
 
@@ -27,6 +28,8 @@ internal static class PinnedLibraries
             ["libllama.v0.5.0.so"] = "2ecd1d85f68456573a664106a9039366b88231579fd65d9669c9a6ab41374fd4",
         };
 
+    private const string BackendVariable = "GGML_BACKEND_PATH";
+
     /// <summary>Digests every pinned file below <paramref name="directory"/>, and any other ggml library there that would be loaded as a backend.</summary>
     public static IReadOnlyList<LlamaLibrary> Inspect(string directory)
     {
@@ -37,16 +40,34 @@ internal static class PinnedLibraries
                 System.IO.Directory.EnumerateFiles(directory, "libggml*.so").Select(path => Path.GetFileName(path))
             );
         }
-        return [.. names.Select(name => Digest(name, Path.Combine(directory, name)))];
+        return
+        [
+            .. names.Select(name =>
+            {
+                var path = Path.Combine(directory, name);
+                return new LlamaLibrary(name, path, PinnedFile.Sha256(path));
+            }),
+        ];
     }
 
-    private static LlamaLibrary Digest(string name, string path)
+    /// <summary>Refuses the folder when a file that would be loaded from it is not the pinned one (exit code 3).</summary>
+    public static void Check(string directory)
     {
-        if (!File.Exists(path))
+        // ggml loads every backend of the folder to ask how well it suits the processor, and the file that this variable names.
+        if (Environment.GetEnvironmentVariable(BackendVariable) is { Length: > 0 } backend && !PinnedFile.OthersAllowed)
         {
-            return new LlamaLibrary(name, path, "");
+            throw new SlimmingException(
+                ExitCode.Refused,
+                $"{BackendVariable}={backend}: this would load a backend that is not part of the pinned llama.cpp; unset it, "
+                    + $"or set {PinnedFile.AllowOthers}=1 to load it all the same"
+            );
         }
-        using var stream = File.OpenRead(path);
-        return new LlamaLibrary(name, path, Convert.ToHexStringLower(SHA256.HashData(stream)));
+        if (
+            Inspect(directory).Select(library => library.Problem).FirstOrDefault(text => text is not null) is
+            { } problem
+        )
+        {
+            throw new SlimmingException(ExitCode.Refused, problem);
+        }
     }
 }

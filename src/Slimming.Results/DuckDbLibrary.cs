@@ -5,7 +5,7 @@ using Slimming.Shared;
 
 namespace Slimming.Results;
 
-/// <summary>Loads libduckdb from the program's native folder and checks its version before the first call.</summary>
+/// <summary>Loads libduckdb from the program's native folder and checks its SHA-256 before and its version after that.</summary>
 public static class DuckDbLibrary
 {
     /// <summary>The one version whose result layout and functions the bindings were written for.</summary>
@@ -18,7 +18,13 @@ public static class DuckDbLibrary
 
     public static string Path { get; } = System.IO.Path.Combine(NativeFiles.Directory, "libduckdb.so");
 
-    /// <exception cref="ResultsException">The library is missing or another version.</exception>
+    /// <summary>Of the file as it is; empty where it is absent.</summary>
+    public static string Sha256 => PinnedFile.Sha256(Path);
+
+    /// <summary>Why the present file is not loaded; null where it is the pinned one or SLIMMING_ALLOW_OTHER_LIBRARIES=1 allows it.</summary>
+    public static string? Problem => PinnedFile.Problem(Path, Sha256, ExpectedSha256);
+
+    /// <exception cref="ResultsException">The library is missing, another version, or not the pinned file.</exception>
     public static string Version => s_version.Value;
 
     private static unsafe string Load()
@@ -29,6 +35,10 @@ public static class DuckDbLibrary
                 ResultsFault.Failed,
                 $"{Path} is missing: DuckDB reads and writes the data files; build with 'dotnet cake --target=Build'"
             );
+        }
+        if (Problem is { } problem)
+        {
+            throw new ResultsException(ResultsFault.Refused, problem);
         }
         NativeLibrary.SetDllImportResolver(
             Assembly.GetExecutingAssembly(),

@@ -141,7 +141,7 @@ internal sealed class TrainSetup : IDisposable
             Libraries =
             [
                 new HashedFile(SlimmingLibrary.Path, Durable.Sha256(SlimmingLibrary.Path)),
-                new HashedFile(DuckDbLibrary.Path, Durable.Sha256(DuckDbLibrary.Path)),
+                new HashedFile(DuckDbLibrary.Path, DuckDbLibrary.Sha256),
                 .. LlamaRuntime
                     .Libraries.Where(library => library.Name.StartsWith("libllama", StringComparison.Ordinal))
                     .Select(library => new HashedFile(library.Path, library.Sha256)),

@@ -1,4 +1,6 @@
+using System.Security.Cryptography;
 using System.Text.Json.Nodes;
+using Slimming.TestSupport;
 
 namespace Slimming.Cli.Tests;
 
@@ -63,6 +65,38 @@ public sealed class DoctorTests
         error.ShouldContain(expected);
     }
 
+    [Theory]
+    [InlineData("libduckdb.so")]
+    [InlineData("llama/libllama.v0.5.0.so")]
+    [InlineData("llama/libggml-cpu-x64.so")]
+    public void An_altered_library_is_not_loaded_unless_allowed(string name)
+    {
+        using Installation installation = new();
+        var altered = Path.Combine(installation.Native, name);
+        var bytes = File.ReadAllBytes(altered);
+        // Replaces the link, not the file behind it; a byte after the end changes the digest and nothing else.
+        File.Delete(altered);
+        File.WriteAllBytes(altered, [.. bytes, 0]);
+        using TempFolder temp = new();
+        var data = temp.Write("data.jsonl", """{"text": "a text"}""" + "\n");
+        var model = Path.Combine(SharedFiles.RepoRoot, "scripts", "demo", "model.gguf");
+        string[] args = ["train", "--model", model, "--data", data, "--out", temp["run"], "--steps", "1"];
+
+        var (code, error) = installation.Run(args);
+
+        code.ShouldBe(3, error);
+        error.ShouldContain(altered);
+        error.ShouldContain($"SHA-256 expected {Digest(bytes)}, found {Digest([.. bytes, 0])}");
+        error.ShouldContain("SLIMMING_ALLOW_OTHER_LIBRARIES=1");
+
+        (code, error) = installation.Run(args, ("SLIMMING_ALLOW_OTHER_LIBRARIES", "1"));
+        code.ShouldBe(0, error);
+        (code, error) = installation.Run(["doctor"], ("SLIMMING_ALLOW_OTHER_LIBRARIES", "1"));
+        code.ShouldBe(0, error);
+    }
+
+    private static string Digest(byte[] bytes) => Convert.ToHexStringLower(SHA256.HashData(bytes));
+
     [Fact]
     public void A_missing_or_foreign_library_is_found()
     {
@@ -80,7 +114,7 @@ public sealed class DoctorTests
         code.ShouldBe(1, error);
         error.ShouldContain("libslimming.so: cannot load");
         error.ShouldContain("libggml-cpu-zen4.so: not there");
-        error.ShouldContain("libggml-gpu.so: not part of llama.cpp");
+        error.ShouldContain("libggml-gpu.so: not part of the pinned release");
         error.ShouldNotContain("   at ");
     }
 }

@@ -26,6 +26,10 @@ public sealed class RuntimeTests
             File.WriteAllText(Path.Combine(folder.FullName, "libggml-planted.so"), "a backend of somebody else");
             var found = PinnedLibraries.Inspect(folder.FullName);
             found.ShouldAllBe(library => !library.IsPinned);
+            var refused = Should.Throw<SlimmingException>(() => PinnedLibraries.Check(folder.FullName));
+            refused.Code.ShouldBe(ExitCode.Refused);
+            refused.Message.ShouldContain("libggml-planted.so");
+            refused.Message.ShouldContain("SLIMMING_ALLOW_OTHER_LIBRARIES=1");
             found.Select(library => library.Name).ShouldContain("libggml-planted.so");
             found.Single(library => library.Name == "libggml-base.so").Sha256.ShouldBeEmpty();
         }

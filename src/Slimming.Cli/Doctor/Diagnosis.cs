@@ -10,7 +10,7 @@ namespace Slimming.Cli.Doctor;
 /// <summary>One native library.</summary>
 /// <param name="Name">File name.</param>
 /// <param name="Version">What it answers; null where it was not loaded.</param>
-/// <param name="State">pinned (byte for byte the released file) or built here.</param>
+/// <param name="State">pinned (byte for byte the released file), other, absent or built here.</param>
 /// <param name="Path">Where it is.</param>
 /// <param name="Sha256">Empty where it is absent.</param>
 /// <param name="Problem">Null when it is as it should be.</param>
@@ -99,8 +99,8 @@ internal sealed record Diagnosis(
 
     private static LibraryState DuckDb()
     {
-        var sha256 = Sha256(DuckDbLibrary.Path);
-        var problem = PinProblem(DuckDbLibrary.Path, sha256, DuckDbLibrary.ExpectedSha256);
+        var sha256 = DuckDbLibrary.Sha256;
+        var problem = sha256.Length == 0 ? Absent(DuckDbLibrary.Path) : DuckDbLibrary.Problem;
         string? version = null;
         try
         {
@@ -114,7 +114,7 @@ internal sealed record Diagnosis(
         return new LibraryState(
             Path.GetFileName(DuckDbLibrary.Path),
             version,
-            "pinned",
+            State(sha256, DuckDbLibrary.ExpectedSha256),
             DuckDbLibrary.Path,
             sha256,
             problem
@@ -127,12 +127,10 @@ internal sealed record Diagnosis(
             .Libraries.Select(library => new LibraryState(
                 library.Name,
                 null,
-                "pinned",
+                State(library.Sha256, library.Expected),
                 library.Path,
                 library.Sha256,
-                library.Expected is { } expected
-                    ? PinProblem(library.Path, library.Sha256, expected)
-                    : $"{library.Path}: not part of llama.cpp {LlamaRuntime.PinnedVersion}, but it would be loaded; remove it"
+                library.Sha256.Length == 0 ? Absent(library.Path) : library.Problem
             ))
             .ToList();
         if (libraries.TrueForAll(library => library.Problem is null))
@@ -153,10 +151,12 @@ internal sealed record Diagnosis(
         return libraries;
     }
 
-    private static string? PinProblem(string path, string sha256, string expected) =>
-        sha256 == expected ? null
-        : sha256.Length == 0 ? $"{path}: not there; run `npm ci` in native/runtimes and build again"
-        : $"{path}: SHA-256 expected {expected}, found {sha256}; put the pinned file back";
+    private static string State(string found, string? expected) =>
+        found.Length == 0 ? "absent"
+        : found == expected ? "pinned"
+        : "other";
+
+    private static string Absent(string path) => $"{path}: not there; run `npm ci` in native/runtimes and build again";
 
     private static string Sha256(string path)
     {
