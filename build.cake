@@ -3,6 +3,7 @@ var target = Argument("target", "Default");
 
 #load "scripts/cake/tools.cake"
 #load "scripts/cake/tally.cake"
+#load "scripts/cake/supply.cake"
 #load "scripts/cake/build.cake"
 #load "scripts/cake/pack.cake"
 #load "scripts/cake/test.cake"

@@ -3,6 +3,7 @@
 Task("Runtimes")
     .Description("Brings the prebuilt native libraries and page scripts and stages them.")
     .IsDependentOn("Prerequisites")
+    .IsDependentOn("Supply")
     .Does(() =>
 {
     var modules = "native/runtimes/node_modules";

@@ -101,6 +101,7 @@ public sealed class PackageTests : IDisposable
         var names = package.Entries.Select(entry => entry.FullName).ToList();
         names.ShouldContain("README.md");
         names.ShouldContain("LICENSE.md");
+        names.ShouldContain("THIRD-PARTY-NOTICES.md");
         names.ShouldContain(id == "Slimming" ? "tools/net10.0/any/slimming.dll" : $"lib/net10.0/{id}.dll");
         using StreamReader nuspec = new(package.GetEntry($"{id}.nuspec")!.Open());
         var text = nuspec.ReadToEnd();
