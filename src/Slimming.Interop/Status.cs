@@ -28,10 +28,9 @@ internal static unsafe class Status
                 ExitCode.Usage,
                 text
             ),
-            slm_status.SLM_STATUS_OUT_OF_MEMORY
-            or slm_status.SLM_STATUS_NONFINITE
-            or slm_status.SLM_STATUS_INTERNAL
-            or slm_status.SLM_STATUS_DATA_LOST => new SlimmingException(ExitCode.Failed, text),
+            slm_status.SLM_STATUS_OUT_OF_MEMORY or slm_status.SLM_STATUS_INTERNAL or slm_status.SLM_STATUS_DATA_LOST =>
+                new SlimmingException(ExitCode.Failed, text),
+            slm_status.SLM_STATUS_NONFINITE => new NonFiniteException(text),
             slm_status.SLM_STATUS_CANCELLED => new OperationCanceledException(text),
             _ => new SlimmingException(ExitCode.Failed, $"libslimming: unknown status {(uint)status}: {text}"),
         };

@@ -18,9 +18,13 @@ internal sealed class TrainLoop(
     MetricsFile metrics,
     Action<string> writeBest,
     Action<string>? writeIntoCheckpoint,
+    TrainWatch watch,
     ITrainSink sink
 )
 {
+    /// <summary>Batches of skipped steps that are kept and told; the rest is only counted.</summary>
+    private const int KeptBatches = 10;
+
     private readonly Schedule _schedule = new(
         options.Schedule,
         options.LearningRate,
@@ -49,6 +53,7 @@ internal sealed class TrainLoop(
                 StoppedEarly = options.Patience > 0 && state.EvalsWithoutGain >= options.Patience;
                 if (state.Step == data.Train.TotalSteps || StoppedEarly)
                 {
+                    RequireFinite(state.Step);
                     return state;
                 }
                 token.ThrowIfCancellationRequested();
@@ -70,16 +75,27 @@ internal sealed class TrainLoop(
     {
         var clock = Stopwatch.StartNew();
         var stepsInEpoch = data.Train.StepsIn(state.Epoch);
+        var takenBefore = data.Train.Taken;
         var samples = data.Train.Samples(state.Epoch, state.StepInEpoch);
         var number = state.Step + 1;
         var lr = _schedule.At(state.Step);
         var sums = default(Sums);
         double gradNorm = 0;
+        var skipped = false;
         // Rows without a sample make a step smaller; one of such rows alone moves nothing.
         if (samples.Count > 0)
         {
-            sums = Sum(samples, context.Accumulate, number);
-            gradNorm = Guard(number, () => context.Step(Parameters(number, sums.Targets, lr))).GradNorm;
+            try
+            {
+                sums = Sum(samples, context.Accumulate, number);
+                var applied = number - state.Skipped;
+                gradNorm = Guard(number, () => context.Step(Parameters(applied, sums.Targets, lr))).GradNorm;
+            }
+            catch (NonFiniteException exception)
+            {
+                LeaveOut(state with { Taken = takenBefore }, samples, exception);
+                (sums, skipped) = (default, true);
+            }
         }
         var done = state.StepInEpoch + 1;
         var (epoch, inEpoch) = done == stepsInEpoch ? (state.Epoch + 1, 0) : (state.Epoch, done);
@@ -87,20 +103,25 @@ internal sealed class TrainLoop(
         StepRow row = new(
             number,
             state.Epoch + (double)done / stepsInEpoch,
-            samples.Count > 0 ? sums.Loss / sums.Targets : null,
+            sums.Targets > 0 ? sums.Loss / sums.Targets : null,
             lr,
             gradNorm,
             sums.Tokens,
             sums.Targets,
             sums.Tokens / seconds,
             seconds
-        );
+        )
+        {
+            Skipped = skipped,
+        };
         metrics.Add(row);
         sink.Stepped(row);
+        watch.Stepped(row);
         LastLoss = row.Loss ?? LastLoss;
         return state with
         {
             Step = number,
+            Skipped = state.Skipped + (skipped ? 1 : 0),
             Epoch = epoch,
             StepInEpoch = inEpoch,
             TokensSeen = state.TokensSeen + sums.Tokens,
@@ -118,7 +139,15 @@ internal sealed class TrainLoop(
             return state;
         }
         var clock = Stopwatch.StartNew();
-        var sums = Sum(eval.Samples(), context.Evaluate, step, token);
+        Sums sums;
+        try
+        {
+            sums = Sum(eval.Samples(), context.Evaluate, step, token);
+        }
+        catch (NonFiniteException exception)
+        {
+            throw Diverged(step, $"evaluation: {exception.Message}", exception);
+        }
         var seconds = clock.Elapsed.TotalSeconds;
         var epoch =
             state.StepInEpoch == 0
@@ -136,6 +165,7 @@ internal sealed class TrainLoop(
         var gained = state.BestEvalLoss is not { } best || row.EvalLoss < best;
         if (gained)
         {
+            RequireFinite(step);
             writeBest(folder.BestOutput(options));
         }
         metrics.Add(row);
@@ -150,19 +180,22 @@ internal sealed class TrainLoop(
         };
     }
 
-    private void Save(TrainState state)
+    private void Save(TrainState state) => Save(state with { Taken = data.Train.Taken }, options.Keep);
+
+    private void Save(TrainState state, int keep)
     {
         if (state.Step == _savedStep)
         {
             return;
         }
+        RequireFinite(state.Step);
         TrainBlocks blocks = new(
             context.Block(NativeBlock.Parameters),
             context.Block(NativeBlock.Moment1),
             context.Block(NativeBlock.Moment2)
         );
-        state = state with { MetricsBytes = metrics.Sync(), Taken = data.Train.Taken };
-        sink.CheckpointWritten(folder.Checkpoints.Write(state, blocks, options.Keep, writeIntoCheckpoint));
+        state = state with { MetricsBytes = metrics.Sync() };
+        sink.CheckpointWritten(folder.Checkpoints.Write(state, blocks, keep, writeIntoCheckpoint));
         _savedStep = state.Step;
     }
 
@@ -199,7 +232,7 @@ internal sealed class TrainLoop(
         }
         return double.IsFinite(loss) && targets > 0
             ? new Sums(loss, targets, tokens)
-            : throw Stopped(step, $"the loss is {loss} over {targets} targets", null);
+            : throw new NonFiniteException($"the loss is {loss} over {targets} targets");
     }
 
     private StepParams Parameters(int step, long targets, double lr) =>
@@ -222,21 +255,67 @@ internal sealed class TrainLoop(
         {
             return call();
         }
-        catch (SlimmingException exception) when (exception.Code == ExitCode.Failed)
+        catch (SlimmingException exception) when (exception is { Code: ExitCode.Failed } and not NonFiniteException)
         {
             throw Stopped(step, exception.Message, exception);
         }
     }
 
-    private SlimmingException Stopped(int step, string reason, Exception? inner)
+    /// <summary>Keeps the batch of a step that cannot be applied, and ends the run where it may not go on without it.</summary>
+    /// <exception cref="SlimmingException">Exit code 1; a checkpoint of the steps before it is written.</exception>
+    private void LeaveOut(TrainState state, IReadOnlyList<KeyedSample> samples, NonFiniteException exception)
+    {
+        var step = state.Step + 1;
+        var path = folder.NonFiniteBatch(step);
+        context.Block(NativeBlock.Gradients).Clear();
+        if (state.Skipped < KeptBatches)
+        {
+            BatchFile.Write(path, samples);
+        }
+        // Values that are broken already would spoil every later step too.
+        var goesOn = options.OnNonfinite == "skip" && NotFinite() is null;
+        if (!goesOn)
+        {
+            if (NotFinite() is null)
+            {
+                // What was kept before stays: the newest state may be on its way to where this step ended.
+                Save(state, options.Keep + 1);
+            }
+            var why = NotFinite() is { } block ? $"; {block} are not finite" : "";
+            var replay = state.Skipped < KeptBatches ? $"; see train --replay-batch {path}" : "";
+            throw Diverged(step, exception.Message + why + replay, exception);
+        }
+        if (state.Skipped < KeptBatches)
+        {
+            var last = state.Skipped + 1 == KeptBatches ? "; more of them are only counted" : "";
+            sink.Warning($"step {step} is skipped: {exception.Message}; see train --replay-batch {path}{last}");
+        }
+    }
+
+    /// <summary>Which values are not finite; null: all are.</summary>
+    private string? NotFinite() =>
+        !Finite.All(context.Block(NativeBlock.Parameters)) ? "the trained values"
+        : !Finite.All(context.Block(NativeBlock.Moment1)) || !Finite.All(context.Block(NativeBlock.Moment2))
+            ? "AdamW's moments"
+        : null;
+
+    /// <summary>Nothing that is not finite is written as a checkpoint or a result.</summary>
+    private void RequireFinite(int step)
+    {
+        if (NotFinite() is { } block)
+        {
+            throw Diverged(step, $"{block} are not finite", null);
+        }
+    }
+
+    private SlimmingException Diverged(int step, string reason, Exception? inner) =>
+        Stopped(step, reason, inner, ". A lower --learning-rate or more --warmup-steps may help");
+
+    private SlimmingException Stopped(int step, string reason, Exception? inner, string hint = "")
     {
         var kept = folder.Checkpoints.Steps is [var newest, ..]
             ? $"the checkpoint {folder.Checkpoints.PathOf(newest)} is kept"
             : "there is no checkpoint yet";
-        return new SlimmingException(
-            ExitCode.Failed,
-            $"step {step}: {reason}; {kept}. A lower --learning-rate or more --warmup-steps may help",
-            inner
-        );
+        return new SlimmingException(ExitCode.Failed, $"step {step}: {reason}; {kept}{hint}", inner);
     }
 }

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Slimming.Interop;
 using Slimming.Training.Data;
 
@@ -7,7 +8,8 @@ namespace Slimming.Training;
 /// <param name="Step">From 1.</param>
 /// <param name="Epoch">Passes over the data done after the step.</param>
 /// <param name="Loss">
-/// Mean cross entropy over the step's targets in nats, before the update; null where none of its rows had a sample.
+/// Mean cross entropy over the step's targets in nats, before the update; null where none of its rows had a sample
+/// and in a skipped step.
 /// </param>
 /// <param name="Lr">Learning rate used in the step.</param>
 /// <param name="GradNorm">L2 over all trainables before clipping.</param>
@@ -25,7 +27,12 @@ public sealed record StepRow(
     long TargetTokens,
     double TokensPerS,
     double Seconds
-);
+)
+{
+    /// <summary>Its loss or gradient was not finite, so nothing was applied; in the file only where true.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool Skipped { get; init; }
+}
 
 /// <summary>One evaluation, as <c>metrics.jsonl</c> stores it.</summary>
 /// <param name="Step">Steps done before it.</param>
@@ -97,6 +104,9 @@ public sealed record TrainResult(
     DataCounts Counts
 )
 {
+    /// <summary>Steps that applied nothing because a loss or gradient was not finite.</summary>
+    public int SkippedSteps { get; init; }
+
     /// <summary>Time and bytes by phase; null without <c>--profile</c>.</summary>
     public IReadOnlyList<ProfileRow>? Profile { get; init; }
 }

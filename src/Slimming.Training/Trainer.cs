@@ -102,6 +102,7 @@ public static class Trainer
             metrics,
             path => WriteOutput(path, setup),
             options.IsFull ? null : path => WriteOutput(Path.Combine(path, "adapter.gguf"), setup),
+            new TrainWatch(setup.Adapter, sink),
             sink
         );
         sink.Started(new TrainStarted(setup.Summary, state?.Step ?? 0));
@@ -132,6 +133,7 @@ public static class Trainer
             setup.Data.Train.Counts
         )
         {
+            SkippedSteps = end.Skipped,
             Profile = profile?.Rows,
         };
         sink.Finished(result);
@@ -173,7 +175,10 @@ public static class Trainer
             steps.Count > 0 && steps[^1].Step < setup.Data.Train.TotalSteps,
             folder.Output(setup.Options),
             record.Counts["train"].Deserialize<DataCounts>(RunRecord.JsonOptions)!
-        );
+        )
+        {
+            SkippedSteps = steps.Count(row => row.Skipped),
+        };
     }
 
     private static TrainState? ReadCheckpoint(RunFolder folder, NativeContext context, ITrainSink sink)

@@ -16,8 +16,9 @@ public class StatusTests
                 exception.ShouldBeOfType<OperationCanceledException>();
                 continue;
             }
+            (exception is NonFiniteException).ShouldBe(status == slm_status.SLM_STATUS_NONFINITE);
             exception
-                .ShouldBeOfType<SlimmingException>()
+                .ShouldBeAssignableTo<SlimmingException>()!
                 .Code.ShouldBe(
                     status is slm_status.SLM_STATUS_INVALID_ARGUMENT or slm_status.SLM_STATUS_UNSUPPORTED
                         ? ExitCode.Usage

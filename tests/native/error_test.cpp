@@ -292,7 +292,7 @@ TEST_F(Errors, StepRefusesNonfiniteGradientsAndKeepsAll) {
     slm_step_result result = sized<slm_step_result>();
     const Call step = [&](char *t, size_t k) { return slm_context_step(context.get(), &params, &result, t, k); };
     const std::vector<float> p = parameters(adapter.get()).copy();
-    for (float poison : {float(NAN), float(INFINITY)}) {
+    for (float poison : {float(NAN), float(INFINITY), 1e25f}) {
         const float kept = gradient.data[7];
         gradient.data[7] = poison;
         const std::vector<float> g = gradient.copy();

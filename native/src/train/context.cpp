@@ -223,10 +223,13 @@ void Context::step(const slm_step_params &params, slm_step_result &out) {
     const double mean = 1.0 / static_cast<double>(params.n_targets);
     const double norm = std::sqrt(backend.sum_squares(n_values(), gradients)) * mean;
     if (!std::isfinite(norm))
-        fail(SLM_STATUS_NONFINITE, "the gradient norm is not finite at step %lld; nothing was applied",
-             static_cast<long long>(params.step));
+        fail(SLM_STATUS_NONFINITE, "the gradient norm is not finite; nothing was applied");
     out.grad_norm = norm;
     out.clip = params.max_grad_norm > 0 ? std::min(1.0, params.max_grad_norm / (norm + 1e-6)) : 1.0;
+    // Squares up to this keep AdamW's second moment, a mean of squares, finite in f32.
+    if (norm * out.clip > 1e19)
+        fail(SLM_STATUS_NONFINITE, "the gradient norm %g is too large for AdamW's second moment; nothing was applied",
+             norm * out.clip);
     const float scale = static_cast<float>(mean * out.clip);
     for (const TrainableTensor &tensor : method().trainables()) {
         const bool decay = params.decay_norms || !tensor.norm_or_bias;

@@ -38,7 +38,8 @@ internal sealed class ProgressText
         );
 
     /// <summary>"none" where no row of the step had a sample.</summary>
-    private static string Loss(StepRow row) => row.Loss?.ToString("0.0000", CultureInfo.InvariantCulture) ?? "none";
+    private static string Loss(StepRow row) =>
+        row.Skipped ? "skipped" : row.Loss?.ToString("0.0000", CultureInfo.InvariantCulture) ?? "none";
 
     public static string Evaluation(EvalRow row) =>
         string.Create(
@@ -52,7 +53,8 @@ internal sealed class ProgressText
             ? string.Create(CultureInfo.InvariantCulture, $", best eval loss {loss:0.0000} at step {result.BestStep}")
             : "";
         var early = result.StoppedEarly ? " (stopped early)" : "";
-        return $"done after {result.Steps} steps{early} in {Time(_clock.Elapsed)}{best}, peak memory {ByteSize.Format(ProcessMemory.PeakBytes)}";
+        var skipped = result.SkippedSteps > 0 ? $", {result.SkippedSteps} of them skipped" : "";
+        return $"done after {result.Steps} steps{skipped}{early} in {Time(_clock.Elapsed)}{best}, peak memory {ByteSize.Format(ProcessMemory.PeakBytes)}";
     }
 
     private string Left(int step)

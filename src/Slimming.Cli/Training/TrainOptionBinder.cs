@@ -30,6 +30,10 @@ internal sealed class TrainOptionBinder
         return binder;
     }
 
+    /// <summary>Whether the command line gives any of them.</summary>
+    public bool AnyGiven(ParseResult parsed) =>
+        _options.Values.Any(option => parsed.GetResult(option) is OptionResult { Implicit: false });
+
     public TrainOptions Resolve(ParseResult parsed)
     {
         Dictionary<string, IReadOnlyList<string>> texts = [];

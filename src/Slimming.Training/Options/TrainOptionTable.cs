@@ -122,6 +122,15 @@ public static class TrainOptionTable
         new("resume", OptionKind.Flag, "false", "Go on from the newest sound checkpoint.") { InFile = false },
         Whole("eval-every", 0, "Steps between evaluations; 0: before the first step and at the end."),
         Whole("patience", 0, "Stop after this many evaluations without a lower loss; 0: never."),
+        new(
+            "on-nonfinite",
+            OptionKind.Text,
+            "stop",
+            "What a NaN or infinite loss or gradient does: end the run, or leave the batch out."
+        )
+        {
+            Choices = ["stop", "skip"],
+        },
         Flag(
             "profile",
             "Show time and bytes by phase, and write them with a trace of the first steps to profile.json."

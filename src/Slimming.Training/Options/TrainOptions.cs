@@ -70,6 +70,7 @@ public sealed record TrainOptions
     public bool Resume { get; init; }
     public int EvalEvery { get; init; }
     public int Patience { get; init; }
+    public string OnNonfinite { get; init; } = "stop";
     public bool Profile { get; init; }
     public bool Force { get; init; }
 

@@ -60,6 +60,7 @@ public static class TrainOptionsReader
             Resume = values.Flag("resume"),
             EvalEvery = values.Whole("eval-every"),
             Patience = values.Whole("patience"),
+            OnNonfinite = values.Choice("on-nonfinite"),
             Profile = values.Flag("profile"),
             Force = values.Flag("force"),
             Given = values.Given,

@@ -17,6 +17,10 @@ public sealed record TrainState
 
     public int Seed { get; init; }
 
+    /// <summary>Of the steps done those that applied nothing (<c>--on-nonfinite skip</c>); AdamW does not count them.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public int Skipped { get; init; }
+
     public long TokensSeen { get; init; }
     public long TargetsSeen { get; init; }
 

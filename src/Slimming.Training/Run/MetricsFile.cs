@@ -33,7 +33,7 @@ internal sealed class MetricsFile : IDisposable
     }
 
     /// <summary>The numbers that tell rows apart: a step has a loss, an evaluation an eval_loss.</summary>
-    internal sealed record Row(int Step, double? Loss, double? EvalLoss);
+    internal sealed record Row(int Step, double? Loss, double? EvalLoss, bool Skipped = false);
 
     /// <summary>Reads the rows of a finished run.</summary>
     public static IEnumerable<Row> Read(string path) =>

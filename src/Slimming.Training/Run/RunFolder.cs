@@ -10,6 +10,7 @@ internal sealed class RunFolder : IDisposable
     public const string MetricsName = "metrics.jsonl";
     public const string DoneName = "DONE";
     public const string ProfileName = "profile.json";
+    public const string NonFiniteName = "nonfinite";
     private const string CheckpointsName = "checkpoints";
     private static readonly string[] Outputs =
     [
@@ -29,7 +30,7 @@ internal sealed class RunFolder : IDisposable
         Path = path;
         Resuming = resuming;
         _mayClear = mayClear;
-        Checkpoints = new CheckpointStore(System.IO.Path.Combine(path, CheckpointsName));
+        Checkpoints = CheckpointsOf(path);
     }
 
     public string Path { get; }
@@ -44,6 +45,9 @@ internal sealed class RunFolder : IDisposable
     public string Metrics => In(MetricsName);
 
     public string Profile => In(ProfileName);
+
+    /// <summary>Where the batch of a step that could not be applied is kept.</summary>
+    public string NonFiniteBatch(int step) => System.IO.Path.Combine(In(NonFiniteName), $"step-{step:D6}.jsonl");
 
     public bool IsDone => File.Exists(In(DoneName));
 
@@ -105,9 +109,9 @@ internal sealed class RunFolder : IDisposable
             {
                 File.Delete(In(name));
             }
-            if (Directory.Exists(In(CheckpointsName)))
+            foreach (var name in new[] { CheckpointsName, NonFiniteName }.Where(name => Directory.Exists(In(name))))
             {
-                Directory.Delete(In(CheckpointsName), recursive: true);
+                Directory.Delete(In(name), recursive: true);
             }
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
@@ -115,6 +119,9 @@ internal sealed class RunFolder : IDisposable
             throw new SlimmingException(ExitCode.Failed, $"--out: cannot write {Path}: {exception.Message}", exception);
         }
     }
+
+    /// <summary>Of a run folder, to read them without holding it.</summary>
+    public static CheckpointStore CheckpointsOf(string path) => new(System.IO.Path.Combine(path, CheckpointsName));
 
     /// <summary>The last act of a run.</summary>
     public void MarkDone() => Durable.WriteAtomically(In(DoneName), _ => { });

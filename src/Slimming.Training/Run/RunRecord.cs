@@ -55,6 +55,7 @@ public sealed record RunRecord
         "keep",
         "checkpoint-every",
         "resume",
+        "on-nonfinite",
         "profile",
         "force",
     ];
