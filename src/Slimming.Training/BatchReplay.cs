@@ -97,15 +97,16 @@ public static class BatchReplay
         var samples = Samples(batch, setup, context, token);
         var targets = samples.Sum(sample => (long)sample.Targets);
         var tensors = Tensors(setup.Adapter, context, targets);
+        var norm = Norm(tensors.Sum(tensor => Math.Pow((tensor.GradNorm ?? double.NaN) * targets, 2)), targets);
         return new ReplayResult(
             batch,
             folder,
             state?.Step ?? 0,
             OrNull(samples.Sum(sample => (sample.Loss ?? double.NaN) * sample.Targets) / targets),
-            OrNull(Math.Sqrt(tensors.Sum(tensor => Math.Pow(tensor.GradNorm ?? double.NaN, 2)))),
+            norm,
             samples,
             tensors,
-            [.. Found(samples, tensors)]
+            [.. Found(samples, tensors, norm)]
         );
     }
 
@@ -165,12 +166,12 @@ public static class BatchReplay
                 // NaN stays.
                 largest = Math.Max(largest, Math.Abs((double)value));
             }
-            tensors.Add(new ReplayedTensor(trainable.Name, OrNull(Math.Sqrt(squares) / targets), OrNull(largest)));
+            tensors.Add(new ReplayedTensor(trainable.Name, Norm(squares, targets), OrNull(largest)));
         }
         return tensors;
     }
 
-    private static IEnumerable<string> Found(List<ReplayedSample> samples, List<ReplayedTensor> tensors)
+    private static IEnumerable<string> Found(List<ReplayedSample> samples, List<ReplayedTensor> tensors, double? norm)
     {
         foreach (var (i, sample) in samples.Index().Where(pair => pair.Item.Loss is null))
         {
@@ -180,11 +181,19 @@ public static class BatchReplay
         {
             yield return $"the gradient of {tensor.Name}";
         }
+        if (norm is null && tensors.All(tensor => tensor.GradNorm is not null))
+        {
+            yield return "the gradient norm over all tensors";
+        }
         foreach (var tensor in tensors.Where(tensor => tensor.Largest is null))
         {
             yield return $"the values of {tensor.Name}";
         }
     }
+
+    /// <summary>A step adds squares up in f32, so more than it holds is as good as infinite.</summary>
+    private static double? Norm(double squares, long targets) =>
+        squares <= float.MaxValue ? Math.Sqrt(squares) / targets : null;
 
     private static double? OrNull(double value) => double.IsFinite(value) ? value : null;
 

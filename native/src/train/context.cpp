@@ -222,8 +222,7 @@ void Context::step(const slm_step_params &params, slm_step_result &out) {
     float *gradients = block(SLM_BLOCK_GRADIENTS);
     const double mean = 1.0 / static_cast<double>(params.n_targets);
     const double norm = std::sqrt(backend.sum_squares(n_values(), gradients)) * mean;
-    if (!std::isfinite(norm))
-        fail(SLM_STATUS_NONFINITE, "the gradient norm is not finite; nothing was applied");
+    if (!std::isfinite(norm)) fail(SLM_STATUS_NONFINITE, "the gradient norm is not finite; nothing was applied");
     out.grad_norm = norm;
     out.clip = params.max_grad_norm > 0 ? std::min(1.0, params.max_grad_norm / (norm + 1e-6)) : 1.0;
     // Squares up to this keep AdamW's second moment, a mean of squares, finite in f32.

@@ -56,6 +56,7 @@ public sealed class TrainOptionsTests : IDisposable
             ["resume"] = "true",
             ["eval-every"] = "29",
             ["patience"] = "31",
+            ["on-nonfinite"] = "skip",
             ["profile"] = "true",
         };
         // These exclude something above and have tests of their own.
