@@ -38,6 +38,11 @@ public sealed class QuantizerTests
         Should
             .Throw<ArgumentException>(() => Quantizer.Quantize(GgmlType.Q4_0, bad, 32, new byte[18]))
             .Message.ShouldContain("31");
-        Should.Throw<SlimmingException>(() => Quantizer.Quantize(GgmlType.IQ2_XXS, new float[256], 256, new byte[66]));
+        Should
+            .Throw<ArgumentException>(() => Quantizer.Quantize(GgmlType.IQ2_XXS, new float[256], 256, new byte[66]))
+            .Message.ShouldContain("iq2_xxs needs an importance matrix");
+        Should
+            .Throw<SlimmingException>(() => Quantizer.Quantize(GgmlType.Q8_K, new float[256], 256, new byte[292]))
+            .Message.ShouldContain("q8_k cannot be written");
     }
 }

@@ -108,7 +108,8 @@ public sealed class ChatTemplate : IDisposable
         {
             TimeoutException or System.Text.RegularExpressions.RegexMatchTimeoutException =>
                 $"expected it to finish within {s_time.TotalSeconds} s, found it still at work; does it loop for ever?",
-            MemoryLimitExceededException => $"expected at most {MemoryBytes >> 20} MiB of memory, found more",
+            MemoryLimitExceededException =>
+                $"expected at most {MemoryBytes >> 20} MiB of memory, found more; does it loop for ever?",
             RecursionDepthOverflowException or InsufficientExecutionStackException =>
                 $"expected at most {RecursionDepth} nested calls, found more; does it call itself for ever?",
             _ => e.Message,

@@ -78,7 +78,8 @@ internal static class BadTemplates
                     ),
                     w.Text("chat.jsonl", Chat)
                 ),
-            "chat template (the model's own): expected it to finish within 5 s"
+            "chat template (the model's own): expected",
+            "does it loop for ever?"
         ),
         Usage(
             "the model's own template is a number",
