@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Speed of the scoring engine against llama.cpp's own prefill and decode, interleaved in one run, medians over rounds.
-#   score-speed.sh [hellaswag|mmlu|generation|native ...]     all of them by default
+#   score-speed.sh [hellaswag|mmlu|generation ...]     all of them by default
 # THREADS (all cores) and ROUNDS (3) may be set. Bars: tests/benchmarks/Slimming.ScoreBench.
 set -euo pipefail
 source "$(dirname "$0")/watch.sh"

@@ -1,3 +1,4 @@
+using System.Text;
 using Slimming.Gguf;
 using Slimming.LlamaCpp;
 
@@ -283,14 +284,13 @@ internal sealed class GreedyGenerator(LlamaModel model, ITextCodec codec, Contex
             );
         }
         state.Tokens.Add(best);
-        state.Done =
-            state.Tokens.Count == state.MaxTokens
-            || codec.EndsAnswer(best)
-            || state.HasStop(codec.Detokenize([.. state.Tokens]));
+        state.Done = state.Tokens.Count == state.MaxTokens || codec.EndsAnswer(best) || state.EndsInStop(codec);
     }
 
     private sealed class State(int[] prompt, int maxTokens, IReadOnlyList<string> stops, bool truncated)
     {
+        private readonly int _tail = 16 + stops.Select(Encoding.UTF8.GetByteCount).DefaultIfEmpty().Max();
+
         public int[] Prompt { get; } = prompt;
         public int MaxTokens { get; } = maxTokens;
         public bool Truncated { get; } = truncated;
@@ -298,7 +298,15 @@ internal sealed class GreedyGenerator(LlamaModel model, ITextCodec codec, Contex
         public bool Done { get; set; }
         public int Cells => Prompt.Length + MaxTokens;
 
-        public bool HasStop(string text) => stops.Any(stop => text.Contains(stop, StringComparison.Ordinal));
+        /// <summary>
+        /// Looks at the last tokens alone: as many as the longest stop has bytes, and some that have no text. A stop that
+        /// this misses only ends the answer later; <see cref="Text"/> cuts at it all the same.
+        /// </summary>
+        public bool EndsInStop(ITextCodec codec)
+        {
+            var text = codec.Detokenize([.. Tokens.Skip(Tokens.Count - _tail)]);
+            return stops.Any(stop => text.Contains(stop, StringComparison.Ordinal));
+        }
 
         /// <summary>Decoded text up to the first occurrence of each stop, in list order.</summary>
         public string Text(ITextCodec codec) =>
