@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using System.Text.Json;
 using Slimming.Evaluation.Engine;
 using Slimming.Evaluation.Items;
 using Slimming.Evaluation.Scoring;
@@ -216,7 +214,7 @@ public sealed class BenchRunner(
         }
         for (var i = options.Offset; i < end; i++)
         {
-            var hash = Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(windows[i])))[..32];
+            var hash = TokenWindow.HashOf(windows[i]);
             if (!store.Finished.Contains(new ItemKey(task.Name, i, hash)))
             {
                 store.Append(WithGroups(scorer.ScoreWindow(i, windows[i], hash, cancellation)));

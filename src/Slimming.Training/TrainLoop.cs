@@ -273,15 +273,15 @@ internal sealed class TrainLoop(
             BatchFile.Write(path, samples);
         }
         // Values that are broken already would spoil every later step too.
-        var goesOn = options.OnNonfinite == "skip" && NotFinite() is null;
-        if (!goesOn)
+        var broken = NotFinite();
+        if (broken is not null || options.OnNonfinite != "skip")
         {
-            if (NotFinite() is null)
+            if (broken is null)
             {
                 // What was kept before stays: the newest state may be on its way to where this step ended.
                 Save(state, options.Keep + 1);
             }
-            var why = NotFinite() is { } block ? $"; {block} are not finite" : "";
+            var why = broken is null ? "" : $"; {broken} are not finite";
             var replay = state.Skipped < KeptBatches ? $"; see train --replay-batch {path}" : "";
             throw Diverged(step, exception.Message + why + replay, exception);
         }

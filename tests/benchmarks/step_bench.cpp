@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <iterator>
 #include <string>
 #include <vector>
@@ -321,6 +322,11 @@ void peaks_only(const Options &o) {
     std::printf("]}\n");
 }
 
+std::string temporary_file() {
+    const std::string name = "slimming-step-bench-" + std::to_string(getpid()) + ".gguf";
+    return std::filesystem::temp_directory_path() / name;
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -329,7 +335,7 @@ int main(int argc, char **argv) {
         peaks_only(o);
         return 0;
     }
-    const std::string path = o.file.empty() ? "/tmp/slimming-step-bench-" + std::to_string(getpid()) + ".gguf" : o.file;
+    const std::string path = o.file.empty() ? temporary_file() : o.file;
     const bench::RandomModel weights(path, bench::shape_named(o.shape), o.type, o.layers);
     if (o.file.empty()) std::remove(path.c_str());  // the mapping keeps it
     if (o.write) return 0;

@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <string>
 
 #include "tiny_model.hpp"
 
@@ -17,9 +18,9 @@ constexpr size_t kPage = 4096;
 
 // Three pages of a file that then loses the last two.
 const volatile unsigned char *shrunk_file() {
-    char path[] = "/tmp/slimming-guard-XXXXXX";
-    const int file = mkstemp(path);
-    unlink(path);
+    std::string path = ::testing::TempDir() + "slimming-guard-XXXXXX";
+    const int file = mkstemp(path.data());
+    unlink(path.c_str());
     const std::vector<char> bytes(3 * kPage, 7);
     if (write(file, bytes.data(), bytes.size()) != ssize_t(bytes.size())) std::exit(10);
     void *mapped = mmap(nullptr, bytes.size(), PROT_READ, MAP_SHARED, file, 0);

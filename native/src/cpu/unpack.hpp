@@ -114,15 +114,23 @@ static inline __m256i run_of_nibbles(const uint8_t *q, int64_t sub) {
     const __m256i both = load_32(q + 32 * (sub / 2));
     return _mm256_and_si256(sub % 2 == 0 ? both : _mm256_srli_epi16(both, 4), _mm256_set1_epi8(15));
 }
+// Scale and minimum of run `sub` of a Q4_K or Q5_K block, and the values of 16 codes in order.
+struct RunScale {
+    __m512 d, m;
+    inline RunScale(const uint8_t *block, int sub) {
+        const ScaleMin s = scale_min_k4(block + 4, sub);
+        d = _mm512_mul_ps(broadcast_f16(block), _mm512_set1_ps(float(s.scale)));
+        m = _mm512_mul_ps(broadcast_f16(block + 2), _mm512_set1_ps(float(s.min)));
+    }
+    inline __m512 values_from(float code) const { return _mm512_sub_ps(_mm512_mul_ps(count_from(code), d), m); }
+};
 struct UnpackQ4K {
     static constexpr int bytes = 18;
     static inline __m512i take(const uint8_t *row, int64_t group) {
         const uint8_t *block = row + 144 * (group / 8);
         const int sub = static_cast<int>(group % 8);
-        const ScaleMin s = scale_min_k4(block + 4, sub);
-        const __m512 d = _mm512_mul_ps(broadcast_f16(block), _mm512_set1_ps(float(s.scale)));
-        const __m512 m = _mm512_mul_ps(broadcast_f16(block + 2), _mm512_set1_ps(float(s.min)));
-        return look_up_16(_mm512_sub_ps(_mm512_mul_ps(count_from(0), d), m), run_of_nibbles(block + 16, sub));
+        const RunScale run(block, sub);
+        return look_up_16(run.values_from(0), run_of_nibbles(block + 16, sub));
     }
 };
 struct UnpackQ5K {
@@ -130,12 +138,9 @@ struct UnpackQ5K {
     static inline __m512i take(const uint8_t *row, int64_t group) {
         const uint8_t *block = row + 176 * (group / 8);
         const int sub = static_cast<int>(group % 8);
-        const ScaleMin s = scale_min_k4(block + 4, sub);
-        const __m512 d = _mm512_mul_ps(broadcast_f16(block), _mm512_set1_ps(float(s.scale)));
-        const __m512 m = _mm512_mul_ps(broadcast_f16(block + 2), _mm512_set1_ps(float(s.min)));
+        const RunScale run(block, sub);
         const __mmask32 high = _mm256_test_epi8_mask(load_32(block + 16), _mm256_set1_epi8(char(1 << sub)));
-        return look_up_32(_mm512_sub_ps(_mm512_mul_ps(count_from(0), d), m),
-                          _mm512_sub_ps(_mm512_mul_ps(count_from(16), d), m), run_of_nibbles(block + 48, sub), high);
+        return look_up_32(run.values_from(0), run.values_from(16), run_of_nibbles(block + 48, sub), high);
     }
 };
 struct UnpackQ6K {

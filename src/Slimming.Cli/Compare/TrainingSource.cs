@@ -1,9 +1,9 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 using Slimming.Evaluation.Comparing;
 using Slimming.Gguf;
 using Slimming.Results;
+using Slimming.Shared;
 using Slimming.Training;
 using Slimming.Training.Data;
 
@@ -40,8 +40,7 @@ internal sealed record TrainingSource(string Name, IReadOnlyList<string> Files, 
                         + "name the files with --data"
                 );
             }
-            using var stream = File.OpenRead(file.Path);
-            if (Convert.ToHexStringLower(SHA256.HashData(stream)) != file.Sha256)
+            if (Durable.Sha256(file.Path) != file.Sha256)
             {
                 throw new SlimmingException(
                     ExitCode.Usage,

@@ -1,8 +1,8 @@
-using System.Security.Cryptography;
 using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.LlamaCpp;
 using Slimming.Results;
+using Slimming.Shared;
 using Slimming.Training;
 
 namespace Slimming.Cli.Doctor;
@@ -158,13 +158,5 @@ internal sealed record Diagnosis(
 
     private static string Absent(string path) => $"{path}: not there; run `npm ci` in native/runtimes and build again";
 
-    private static string Sha256(string path)
-    {
-        if (!File.Exists(path))
-        {
-            return "";
-        }
-        using var stream = File.OpenRead(path);
-        return Convert.ToHexStringLower(SHA256.HashData(stream));
-    }
+    private static string Sha256(string path) => File.Exists(path) ? Durable.Sha256(path) : "";
 }

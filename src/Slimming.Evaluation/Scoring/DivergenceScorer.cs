@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using System.Text.Json;
 using Slimming.Evaluation.Engine;
 using Slimming.Evaluation.Items;
 using Slimming.Evaluation.Tasks;
@@ -27,7 +25,9 @@ internal sealed class DivergenceScorer(TaskDefinition task, IScoringEngine engin
         {
             throw new SlimmingException(ExitCode.Usage, $"task {task.Name}: the text has no tokens");
         }
-        var windows = tokens.Chunk(Length).Select((window, index) => new Window(index, window, HashOf(window)));
+        var windows = tokens
+            .Chunk(Length)
+            .Select((window, index) => new Window(index, window, TokenWindow.HashOf(window)));
         return [.. task.WindowCount > 0 ? windows.Take(task.WindowCount) : windows];
     }
 
@@ -57,14 +57,5 @@ internal sealed class DivergenceScorer(TaskDefinition task, IScoringEngine engin
         };
     }
 
-    private int Length =>
-        task.WindowLength == 0 ? engine.MaxLength
-        : task.WindowLength <= engine.MaxLength ? task.WindowLength
-        : throw new SlimmingException(
-            ExitCode.Usage,
-            $"task {task.Name}: windows of {task.WindowLength} tokens do not fit the model's context of {engine.MaxLength}"
-        );
-
-    private static string HashOf(int[] window) =>
-        Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(window)))[..32];
+    private int Length => TokenWindow.Length(task, engine);
 }

@@ -12,13 +12,7 @@ namespace Slimming.Evaluation.Scoring;
 internal sealed class PerplexityScorer(TaskDefinition task, IScoringEngine engine, bool addBos)
 {
     /// <summary>Window length in tokens: the task's, at most the model's.</summary>
-    public int Length =>
-        task.WindowLength == 0 ? engine.MaxLength
-        : task.WindowLength <= engine.MaxLength ? task.WindowLength
-        : throw new SlimmingException(
-            ExitCode.Usage,
-            $"task {task.Name}: windows of {task.WindowLength} tokens do not fit the model's context of {engine.MaxLength}"
-        );
+    public int Length => TokenWindow.Length(task, engine);
 
     /// <summary>One row of text, every token scored once.</summary>
     public ItemRow ScoreRow(TaskItem item, CancellationToken cancellation)
