@@ -27,7 +27,7 @@
 extern "C" {
 #endif
 
-#define SLM_ABI_VERSION 2u
+#define SLM_ABI_VERSION 3u
 #define SLM_MAX_NAME 128
 
 typedef enum slm_status {
@@ -224,16 +224,19 @@ typedef struct slm_plan {
     double flops_per_token; /* forward and backward, without attention scores */
 } slm_plan;
 
-/* A packed micro-batch: whole sequences laid end to end; attention never crosses a sequence. */
+/* A packed micro-batch: whole sequences laid end to end; attention never crosses a sequence, except that a sequence
+ * with a parent goes on from the parent's last token and sees all that the parent sees: what several begin with is
+ * computed once. Parents are for calls without a backward. */
 typedef struct slm_batch {
     uint64_t size;
     int64_t n_tokens;            /* T */
     int64_t n_sequences;         /* S */
     const int32_t *tokens;       /* [T] */
-    const int32_t *positions;    /* [T] or NULL: 0, 1, ... within each sequence */
+    const int32_t *positions;    /* [T] or NULL: 0, 1, ... from the start of each sequence, of its first ancestor */
     const int64_t *offsets;      /* [S+1], offsets[0] = 0, offsets[S] = T */
     const int32_t *targets;      /* [T] id predicted at the position, -1: no loss */
     const uint64_t *sample_keys; /* [S] key of the sample's random draws, or NULL: 0, 1, ... */
+    const int64_t *parents;      /* [S] an earlier sequence, -1: none; or NULL: none has one */
 } slm_batch;
 
 typedef struct slm_step_params {
@@ -349,6 +352,11 @@ SLM_API slm_status slm_context_evaluate(slm_context *context, const slm_batch *b
 /* Forward only; logits of the given token rows of the batch: out[n_rows, n_vocab]. */
 SLM_API slm_status slm_context_logits(slm_context *context, const slm_batch *batch, const int64_t *rows, int64_t n_rows,
                                       float *out, char *error, size_t error_capacity);
+/* Forward only; for i < n: logprobs[i] = log p(targets[i] | the tokens up to row rows[i]) in nats, tops[i] = the
+ * likeliest id there, the first of equals. Rows ascend and may repeat. Logits that are not finite give NaN. */
+SLM_API slm_status slm_context_score(slm_context *context, const slm_batch *batch, const int64_t *rows,
+                                     const int32_t *targets, int64_t n, double *logprobs, int32_t *tops, char *error,
+                                     size_t error_capacity);
 /* Divides, measures, clips and applies AdamW, then zeroes the gradients. A non-finite norm applies nothing and keeps
  * the gradients (SLM_STATUS_NONFINITE). */
 SLM_API slm_status slm_context_step(slm_context *context, const slm_step_params *params, slm_step_result *out,

@@ -2,7 +2,10 @@ using Slimming.Gguf;
 
 namespace Slimming.Interop;
 
-/// <summary>A packed micro-batch: whole sequences laid end to end; attention never crosses a sequence.</summary>
+/// <summary>
+/// A packed micro-batch: whole sequences laid end to end; attention never crosses a sequence, but one with a parent goes
+/// on from the parent's last token.
+/// </summary>
 public sealed class Batch
 {
     /// <summary>[T] token ids.</summary>
@@ -17,8 +20,11 @@ public sealed class Batch
     /// <summary>[S] keys of the samples' random draws.</summary>
     public required ulong[] SampleKeys { get; init; }
 
-    /// <summary>[T], or null for 0, 1, ... within each sequence.</summary>
+    /// <summary>[T], or null for 0, 1, ... from the start of each sequence, of its first ancestor.</summary>
     public int[]? Positions { get; init; }
+
+    /// <summary>[S] an earlier sequence, -1: none; or null: none has one. For calls without a backward.</summary>
+    public long[]? Parents { get; init; }
 
     public int SequenceCount => Offsets.Length - 1;
 
@@ -41,6 +47,10 @@ public sealed class Batch
         if (Positions != null)
         {
             Check(Positions.Length == Tokens.Length, "positions", $"{Tokens.Length}, one per token", Positions.Length);
+        }
+        if (Parents != null)
+        {
+            Check(Parents.Length == SequenceCount, "parents", $"{SequenceCount}", Parents.Length);
         }
     }
 

@@ -118,16 +118,69 @@ public sealed unsafe class NativeContext : NativeObject
         fixed (long* offsets = batch.Offsets)
         fixed (int* targets = batch.Targets)
         fixed (ulong* keys = batch.SampleKeys)
+        fixed (long* parents = batch.Parents)
         fixed (long* row = rows)
         fixed (float* to = logits)
         {
-            var native = ToNative(batch, tokens, positions, offsets, targets, keys);
+            var native = ToNative(batch, tokens, positions, offsets, targets, keys, parents);
             var status = SlimmingNative.slm_context_logits(
                 (slm_context*)context.Pointer,
                 &native,
                 row,
                 rows.Length,
                 to,
+                error,
+                Status.ErrorBytes
+            );
+            _model.CheckData();
+            Status.Check(status, error);
+        }
+    }
+
+    /// <summary>Log-probabilities of tokens after rows of a batch, without ever holding the logits of all of them.</summary>
+    /// <param name="batch">The tokens; its targets are not looked at.</param>
+    /// <param name="rows">[n] indices into the batch's tokens, ascending; a row may repeat.</param>
+    /// <param name="targets">[n] ids asked about.</param>
+    /// <param name="logProbs">[n] log p(target | the tokens up to the row), in nats; NaN where logits are not finite.</param>
+    /// <param name="tops">[n] the likeliest id after the row, the first of equals.</param>
+    public void Score(
+        Batch batch,
+        ReadOnlySpan<long> rows,
+        ReadOnlySpan<int> targets,
+        Span<double> logProbs,
+        Span<int> tops
+    )
+    {
+        batch.CheckLengths();
+        CheckLength("scored targets", targets.Length, rows.Length);
+        CheckLength("log-probabilities", logProbs.Length, rows.Length);
+        CheckLength("likeliest tokens", tops.Length, rows.Length);
+        if (rows.IsEmpty)
+        {
+            return;
+        }
+        using var context = new Lease(this);
+        var error = stackalloc sbyte[Status.ErrorBytes];
+        fixed (int* tokens = batch.Tokens)
+        fixed (int* positions = batch.Positions)
+        fixed (long* offsets = batch.Offsets)
+        fixed (int* batchTargets = batch.Targets)
+        fixed (ulong* keys = batch.SampleKeys)
+        fixed (long* parents = batch.Parents)
+        fixed (long* row = rows)
+        fixed (int* target = targets)
+        fixed (double* logProb = logProbs)
+        fixed (int* top = tops)
+        {
+            var native = ToNative(batch, tokens, positions, offsets, batchTargets, keys, parents);
+            var status = SlimmingNative.slm_context_score(
+                (slm_context*)context.Pointer,
+                &native,
+                row,
+                target,
+                rows.Length,
+                logProb,
+                top,
                 error,
                 Status.ErrorBytes
             );
@@ -258,10 +311,11 @@ public sealed unsafe class NativeContext : NativeObject
         fixed (long* offsets = batch.Offsets)
         fixed (int* targets = batch.Targets)
         fixed (ulong* keys = batch.SampleKeys)
+        fixed (long* parents = batch.Parents)
         fixed (double* loss = losses)
         fixed (long* count = targetCounts)
         {
-            var native = ToNative(batch, tokens, positions, offsets, targets, keys);
+            var native = ToNative(batch, tokens, positions, offsets, targets, keys, parents);
             var pointer = (slm_context*)context.Pointer;
             var status = training
                 ? SlimmingNative.slm_context_accumulate(pointer, &native, loss, count, error, Status.ErrorBytes)
@@ -277,7 +331,8 @@ public sealed unsafe class NativeContext : NativeObject
         int* positions,
         long* offsets,
         int* targets,
-        ulong* keys
+        ulong* keys,
+        long* parents
     ) =>
         new()
         {
@@ -289,6 +344,7 @@ public sealed unsafe class NativeContext : NativeObject
             offsets = offsets,
             targets = targets,
             sample_keys = keys,
+            parents = parents,
         };
 
     private static slm_context_params ToNative(ContextParams p) =>

@@ -13,7 +13,7 @@ public class LayoutTests
     {
         SlimmingHeader.Structs.Count.ShouldBe(14);
         SlimmingHeader.Enums.Count.ShouldBe(11);
-        SlimmingHeader.Functions.Count.ShouldBe(28);
+        SlimmingHeader.Functions.Count.ShouldBe(29);
         SlimmingHeader.Structs["slm_tensor"].Count.ShouldBe(7);
     }
 

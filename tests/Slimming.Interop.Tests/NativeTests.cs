@@ -134,6 +134,48 @@ public class NativeTests
     }
 
     [Fact]
+    public void Sequences_with_a_parent_score_as_if_they_were_whole()
+    {
+        using var runtime = NativeRuntime.Create(1);
+        using var weights = new TinyModel();
+        using var model = new NativeModel(runtime, TinyModel.Parameters, weights.Tensors);
+        using var context = new NativeContext(model, null, Context(training: false));
+        var tree = new Batch
+        {
+            Tokens = [.. Tokens, 3, 4, 8],
+            Offsets = [0, Tokens.Length, Tokens.Length + 2, Tokens.Length + 3],
+            Targets = [.. Enumerable.Repeat(-1, Tokens.Length + 3)],
+            SampleKeys = [0, 1, 2],
+            Parents = [-1, 0, 0],
+        };
+        var logits = new float[2 * TinyModel.Vocabulary];
+        context.Logits(Batch.Single([.. Tokens, 3, 4]), [Tokens.Length + 1], logits.AsSpan(..TinyModel.Vocabulary));
+        context.Logits(Batch.Single([.. Tokens, 8]), [Tokens.Length], logits.AsSpan(TinyModel.Vocabulary..));
+        var logProbs = new double[3];
+        var tops = new int[3];
+        context.Score(tree, [Tokens.Length + 1, Tokens.Length + 2, Tokens.Length + 2], [7, 7, 1], logProbs, tops);
+        foreach (var (logit, target, i) in new[] { (0, 7, 0), (1, 7, 1), (1, 1, 2) })
+        {
+            var row = logits[(logit * TinyModel.Vocabulary)..((logit + 1) * TinyModel.Vocabulary)];
+            var sum = Math.Log(row.Sum(x => Math.Exp(x)));
+            logProbs[i].ShouldBe(row[target] - sum, 1e-5);
+            tops[i].ShouldBe(Array.IndexOf(row, row.Max()));
+        }
+        context.Score(tree, [], [], [], []);
+        Throws(() => context.Score(tree, [0], [1, 2], new double[1], new int[1])).ShouldContain("expected 1 values");
+        Throws(() => context.Score(tree, [3, 2], [1, 2], new double[2], new int[2])).ShouldContain("ascend");
+        var wrong = new Batch
+        {
+            Tokens = tree.Tokens,
+            Offsets = tree.Offsets,
+            Targets = tree.Targets,
+            SampleKeys = tree.SampleKeys,
+            Parents = [-1, 0],
+        };
+        Throws(() => context.Score(wrong, [0], [1], new double[1], new int[1])).ShouldContain("3 parents, found 2");
+    }
+
+    [Fact]
     public void A_merged_weight_is_the_base_plus_scale_b_a()
     {
         using var runtime = NativeRuntime.Create(1);

@@ -7,7 +7,7 @@ namespace {
 
 struct Sequences {
     std::vector<int32_t> tokens, positions, targets;
-    std::vector<int64_t> offsets{0};
+    std::vector<int64_t> offsets{0}, parents;
     std::vector<uint64_t> keys;
     slm_batch batch = sized<slm_batch>();
 
@@ -20,6 +20,7 @@ struct Sequences {
             }
             offsets.push_back(static_cast<int64_t>(tokens.size()));
             keys.push_back(in.raw<uint16_t>());
+            parents.push_back(in.mostly<int64_t>(-1, static_cast<int64_t>(parents.size()) - 1));
         }
         // Inside the arrays a wrong offset is the library's to find; their ends are the caller's word.
         if (in.whole(0, 15) == 0)
@@ -33,6 +34,7 @@ struct Sequences {
         batch.offsets = offsets.data();
         batch.targets = in.whole(0, 7) == 0 ? nullptr : targets.data();
         batch.sample_keys = in.flag() ? keys.data() : nullptr;
+        batch.parents = in.flag() ? parents.data() : nullptr;
     }
 };
 
@@ -46,7 +48,9 @@ void use(Input &in, slm_context *context, const Decoder &decoder) {
         std::vector<float> logits(static_cast<size_t>(4 * decoder.params.n_vocab));
         slm_step_params step = sized<slm_step_params>();
         slm_step_result result = sized<slm_step_result>();
-        switch (in.whole(0, 4)) {
+        int32_t targets[4], tops[4];
+        double logprobs[4];
+        switch (in.whole(0, 5)) {
             case 0:
             case 1:
                 answer(
@@ -60,6 +64,14 @@ void use(Input &in, slm_context *context, const Decoder &decoder) {
                 for (int64_t &row : rows) row = in.mostly<int64_t>(0, 8);
                 answer(slm_context_logits(context, &sequences.batch, rows, in.whole(0, 4), logits.data(), answer.text,
                                           sizeof answer.text));
+                break;
+            case 4:
+                for (int64_t i = 0; i < 4; ++i) {
+                    rows[i] = in.mostly<int64_t>(i, 8);
+                    targets[i] = in.mostly<int32_t>(0, decoder.params.n_vocab - 1);
+                }
+                answer(slm_context_score(context, &sequences.batch, rows, targets, in.whole(0, 4), logprobs, tops,
+                                         answer.text, sizeof answer.text));
                 break;
             default:
                 step.step = in.mostly<int64_t>(1, 5);

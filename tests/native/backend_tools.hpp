@@ -1,10 +1,26 @@
 // Runs a test body on the CPU backend at every instruction set this machine offers and at one and several threads.
 #pragma once
 
+#include <cstdlib>
+
 #include "cpu/cpu_backend.hpp"
 #include "random_blocks.hpp"
 
 namespace slm_test {
+
+/// Sets SLM_ISA for one test and restores it.
+class IsaScope {
+ public:
+    explicit IsaScope(const char *value) {
+        if (const char *set = std::getenv("SLM_ISA")) before_ = set, had_ = true;
+        value ? setenv("SLM_ISA", value, 1) : unsetenv("SLM_ISA");
+    }
+    ~IsaScope() { had_ ? setenv("SLM_ISA", before_.c_str(), 1) : unsetenv("SLM_ISA"); }
+
+ private:
+    std::string before_;
+    bool had_ = false;
+};
 
 inline std::vector<const slm::Kernels *> available_kernels() {
     std::vector<const slm::Kernels *> out;

@@ -97,6 +97,9 @@ TEST_F(Errors, NullObjectsAreRefused) {
         [&](char *t, size_t k) { return slm_context_create(nullptr, nullptr, &context, &c, t, k); },
         [&](char *t, size_t k) { return slm_context_get_block(nullptr, SLM_BLOCK_PARAMETERS, &data, &m, t, k); },
         [&](char *t, size_t k) { return slm_context_evaluate(nullptr, &batch, nullptr, nullptr, t, k); },
+        [&](char *t, size_t k) {
+            return slm_context_score(nullptr, &batch, nullptr, nullptr, 0, nullptr, nullptr, t, k);
+        },
         [&](char *t, size_t k) { return slm_context_step(nullptr, &step, &result, t, k); },
     };
     for (const Call &call : calls) expect_refusal(SLM_STATUS_INVALID_ARGUMENT, {}, call);
@@ -274,6 +277,43 @@ TEST_F(Errors, Batch) {
             return slm_context_logits(context.get(), &view, &row, 1, out.data(), t, k);
         });
     }
+    const auto score = [&](const std::vector<int64_t> &rows, const std::vector<int32_t> &targets) -> Call {
+        return [&, rows, targets](char *t, size_t k) {
+            const slm_batch view = batch.view();
+            std::vector<double> logprobs(rows.size());
+            std::vector<int32_t> tops(rows.size());
+            return slm_context_score(context.get(), &view, rows.data(), targets.data(), int64_t(rows.size()),
+                                     logprobs.data(), tops.data(), t, k);
+        };
+    };
+    expect_refusal(bad, {"row 5", "5 tokens"}, score({0, 5}, {1, 1}));
+    expect_refusal(bad, {"row 1 follows row 2", "ascend"}, score({2, 1}, {1, 1}));
+    expect_refusal(bad, {"target 43", "row 4"}, score({3, 4}, {1, 43}));
+    expect_refusal(bad, {"target -1"}, score({3}, {-1}));
+}
+
+TEST_F(Errors, Parents) {
+    const ModelPtr model = tiny.create(runtime.get());
+    const AdapterPtr adapter = make_adapter(model.get(), lora_params());
+    const ContextPtr context = make_context(model.get(), adapter.get(), context_params());
+    const TinyBatch batch = tiny_batch(43, {4, 3, 2});
+    const auto with = [&](std::vector<int64_t> parents, bool training) -> Call {
+        return [&, parents, training](char *t, size_t k) {
+            slm_batch view = batch.view();
+            view.parents = parents.data();
+            double losses[3];
+            int64_t counts[3];
+            return training ? slm_context_accumulate(context.get(), &view, losses, counts, t, k)
+                            : slm_context_evaluate(context.get(), &view, losses, counts, t, k);
+        };
+    };
+    const slm_status bad = SLM_STATUS_INVALID_ARGUMENT;
+    expect_refusal(bad, {"parent 1", "sequence 1", "earlier"}, with({-1, 1, 0}, false));
+    expect_refusal(bad, {"parent -2", "sequence 0"}, with({-2, -1, 0}, false));
+    expect_refusal(bad, {"parent 7", "sequence 2"}, with({-1, 0, 7}, false));
+    expect_refusal(bad, {"sequence 2", "parent", "backward"}, with({-1, -1, 0}, true));
+    EXPECT_EQ(with({-1, 0, 1}, false)(nullptr, 0), SLM_STATUS_OK);
+    EXPECT_EQ(with({-1, -1, -1}, true)(nullptr, 0), SLM_STATUS_OK);
 }
 
 TEST_F(Errors, StepRefusesNonfiniteGradientsAndKeepsAll) {

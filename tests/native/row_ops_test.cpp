@@ -190,6 +190,47 @@ TEST(RowOps, CrossEntropy) {
     });
 }
 
+TEST(RowOps, LogSumExp) {
+    on_every_backend([](Backend &backend) {
+        Random random(309);
+        for (int64_t V : {1, 3, 17, 33, 257, 1024, 2049, 5000}) {
+            for (float cap : {0.0f, 4.0f}) {
+                const int64_t R = 5;
+                const std::vector<float> start = random.floats(R * V, 9);
+                Guarded logits(start);
+                std::vector<float> capped = start;
+                if (cap > 0)
+                    for (float &x : capped) x = cap * std::tanh(x / cap);
+                double lse[R];
+                int32_t top[R];
+                backend.log_sum_exp(R, V, cap, logits.data(), lse, top);
+                EXPECT_TRUE(logits.intact());
+                for (int64_t r = 0; r < R; ++r) {
+                    const std::vector<double> row(capped.begin() + r * V, capped.begin() + (r + 1) * V);
+                    double sum = 0;
+                    for (double x : row) sum += std::exp(x);
+                    EXPECT_NEAR(lse[r], std::log(sum), 3e-6) << V;
+                    // The first of equals, among the logits as they were left.
+                    const float *left = logits.data() + r * V;
+                    EXPECT_EQ(top[r], std::max_element(left, left + V) - left) << V;
+                }
+            }
+        }
+        for (int64_t at : {0, 1, 1023, 1024, 2000}) {
+            Guarded ties(2001, -1.0f);
+            ties.data()[at] = ties.data()[2000] = 3.0f;
+            double lse;
+            int32_t top;
+            backend.log_sum_exp(1, 2001, 0, ties.data(), &lse, &top);
+            EXPECT_EQ(top, at);
+            ties.data()[at] = NAN;
+            backend.log_sum_exp(1, 2001, 0, ties.data(), &lse, &top);
+            EXPECT_TRUE(std::isnan(lse)) << at;
+            EXPECT_TRUE(top >= 0 && top < 2001);
+        }
+    });
+}
+
 TEST(RowOps, CrossEntropyKeepsPrecisionOnWideRows) {
     // torch's f32 loss loses 1e-5 a token at this width; the loss here is a double from double sums.
     on_every_backend([](Backend &backend) {

@@ -273,6 +273,19 @@ slm_status slm_context_logits(slm_context *context, const slm_batch *batch, cons
     });
 }
 
+slm_status slm_context_score(slm_context *context, const slm_batch *batch, const int64_t *rows, const int32_t *targets,
+                             int64_t n, double *logprobs, int32_t *tops, char *error, size_t error_capacity) {
+    return guarded(error, error_capacity, [&] {
+        require(context, "context");
+        require_struct(batch, "batch");
+        require(rows, "rows");
+        require(targets, "targets");
+        require(logprobs, "logprobs");
+        require(tops, "tops");
+        context->impl->score(*batch, rows, targets, n, logprobs, tops);
+    });
+}
+
 slm_status slm_context_step(slm_context *context, const slm_step_params *params, slm_step_result *out, char *error,
                             size_t error_capacity) {
     return guarded(error, error_capacity, [&] {

@@ -64,19 +64,25 @@ struct HeadScratch {
 static void attention_head(const Kernels &kernels, const AttentionCall &call, const AttentionItem &at,
                            const HeadScratch &scratch) {
     const AttentionShape &shape = call.shape;
-    const int64_t hd = shape.head_dim, q_width = call.q_width(), kv_width = call.kv_width();
-    const float *q_rows = call.q.f32() + at.q, *v_rows = call.v.f32() + at.kv;
+    const int64_t hd = shape.head_dim, q_width = call.q_width();
+    const float *q_rows = call.q.f32() + at.q;
     float *out_rows = call.out.f32() + at.q;
-    pack_keys(kernels, call.k.f32() + at.kv, kv_width, at.n, hd, scratch.k_panels);
-    const Rows values = operand(v_rows, kv_width, at.n, hd, scratch.copies[0]);
+    Rows keys{call.k.f32() + at.kv, call.kv_width()}, values{call.v.f32() + at.kv, call.kv_width()};
+    if (at.inherited > 0) {
+        gather_seen(call, at, call.k.f32(), scratch.v_panels);
+        keys = values = {scratch.v_panels, hd};
+    }
+    pack_keys(kernels, keys.data, keys.ld, at.seen(), hd, scratch.k_panels);
+    if (at.inherited > 0) gather_seen(call, at, call.v.f32(), scratch.v_panels);
+    values = operand(values.data, values.ld, at.seen(), hd, scratch.copies[0]);
 
     for (int64_t block = 0; block < at.n; block += kQueryBlock) {
-        const int64_t rows = std::min(kQueryBlock, at.n - block);
-        const auto [begin, end] = keys_of_block(shape, block, rows);
+        const int64_t rows = std::min(kQueryBlock, at.n - block), row = at.inherited + block;
+        const auto [begin, end] = keys_of_block(shape, row, rows);
         score_block(kernels, q_rows + block * q_width, q_width, rows, hd, scratch.k_panels, begin, end, scratch.scores,
                     scratch.ld);
         for (int64_t r = 0; r < rows; ++r) {
-            const KeyRange seen = keys_of_row(shape, block + r);
+            const KeyRange seen = keys_of_row(shape, row + r);
             call.lse[(at.first + block + r) * shape.n_head + at.head] =
                 kernels.softmax_row(end - begin, seen.begin - begin, seen.end - begin, shape.scale, shape.softcap,
                                     scratch.scores + r * scratch.ld + begin);
@@ -125,9 +131,10 @@ static void attention_head_backward(const Kernels &kernels, const AttentionCall 
 
 namespace {
 
+// Most rows that a sequence sees.
 int64_t longest(const Sequences &seqs) {
     int64_t length = 0;
-    for (int64_t s = 0; s < seqs.count; ++s) length = std::max(length, seqs.offsets[s + 1] - seqs.offsets[s]);
+    for (int64_t s = 0; s < seqs.count; ++s) length = std::max(length, seqs.inherited(s) + seqs.length(s));
     return length;
 }
 
@@ -158,8 +165,10 @@ void CpuBackend::each_head(const AttentionCall &call, char *scratch, const Body 
         const Scratch own(arena, shape, length);
         AttentionItem at;
         at.head = item % shape.n_head;
-        at.first = call.seqs.offsets[item / shape.n_head];
-        at.n = call.seqs.offsets[item / shape.n_head + 1] - at.first;
+        at.sequence = item / shape.n_head;
+        at.first = call.seqs.offsets[at.sequence];
+        at.n = call.seqs.length(at.sequence);
+        at.inherited = call.seqs.inherited(at.sequence);
         at.q = at.first * call.q_width() + at.head * shape.head_dim;
         at.kv = at.first * call.kv_width() + at.head / (shape.n_head / shape.n_head_kv) * shape.head_dim;
         body(kernels_, call, at, own);

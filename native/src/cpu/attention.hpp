@@ -28,10 +28,25 @@ struct AttentionCall {
     int64_t kv_width() const { return shape.n_head_kv * shape.head_dim; }
 };
 
-// One head of one sequence: rows first .. first + n, values at these offsets.
+// One head of one sequence: rows first .. first + n, values at these offsets. The rows of its ancestors come before.
 struct AttentionItem {
-    int64_t head, first, n, q, kv;
+    int64_t sequence, head, first, n, q, kv;
+    int64_t inherited;  // rows of the ancestors
+    int64_t seen() const { return inherited + n; }
 };
+
+// One head of all rows that a sequence sees, ancestors first, as out[seen, head_dim]; x and `at` as in the call.
+template <typename T>
+void gather_seen(const AttentionCall &call, const AttentionItem &at, const T *x, T *out) {
+    const int64_t hd = call.shape.head_dim, ld = call.kv_width();
+    int64_t end = at.seen();
+    for (int64_t s = at.sequence; s >= 0; s = call.seqs.parent(s)) {
+        const T *from = x + at.kv + (call.seqs.offsets[s] - at.first) * ld;
+        end -= call.seqs.length(s);
+        for (int64_t i = 0; i < call.seqs.length(s); ++i)
+            std::memcpy(out + (end + i) * hd, from + i * ld, static_cast<size_t>(hd) * sizeof(T));
+    }
+}
 
 struct KeyRange {
     int64_t begin, end;

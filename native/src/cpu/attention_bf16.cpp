@@ -54,17 +54,25 @@ uint16_t *round_row(const Kernels &kernels, float *row, int64_t n) {
 void attention_head_bf16(const Kernels &kernels, const AttentionCall &call, const AttentionItem &at,
                          const HeadScratchBf16 &s) {
     const AttentionShape &shape = call.shape;
-    const int64_t hd = shape.head_dim, q_width = call.q_width(), kv_width = call.kv_width();
+    const int64_t hd = shape.head_dim, q_width = call.q_width();
     const uint16_t *q = call.q.bf16() + at.q;
-    pack_keys(kernels, call.k.bf16() + at.kv, kv_width, at.n, hd, s.k_panels);
-    pack_pairs(kernels, call.v.bf16() + at.kv, kv_width, at.n, s.ld, hd, s.pairs);
+    const uint16_t *k = call.k.bf16() + at.kv, *v = call.v.bf16() + at.kv;
+    int64_t ld = call.kv_width();
+    if (at.inherited > 0) {
+        gather_seen(call, at, call.k.bf16(), s.v_panels);
+        k = v = s.v_panels;
+        ld = hd;
+    }
+    pack_keys(kernels, k, ld, at.seen(), hd, s.k_panels);
+    if (at.inherited > 0) gather_seen(call, at, call.v.bf16(), s.v_panels);
+    pack_pairs(kernels, v, ld, at.seen(), s.ld, hd, s.pairs);
     for (int64_t block = 0; block < at.n; block += kQueryBlock) {
-        const int64_t rows = std::min(kQueryBlock, at.n - block);
-        const auto [begin, end] = keys_of_block(shape, block, rows);
+        const int64_t rows = std::min(kQueryBlock, at.n - block), first = at.inherited + block;
+        const auto [begin, end] = keys_of_block(shape, first, rows);
         const int64_t keys = round_up(end - begin, 2);
         score_block(kernels, q + block * q_width, q_width, rows, hd, s.k_panels, begin, end, s.scores, s.ld);
         for (int64_t r = 0; r < rows; ++r) {
-            const KeyRange seen = keys_of_row(shape, block + r);
+            const KeyRange seen = keys_of_row(shape, first + r);
             float *row = s.scores + r * s.ld + begin;
             call.lse[(at.first + block + r) * shape.n_head + at.head] =
                 kernels.softmax_row(keys, seen.begin - begin, seen.end - begin, shape.scale, shape.softcap, row);

@@ -59,6 +59,7 @@ class CpuBackend final : public Backend {
     void dropout(int64_t T, int64_t n, uint64_t key, float p, ConstValues x, Values y) override;
     void cross_entropy(int64_t R, int64_t n_vocab, float cap, float *logits, const int32_t *targets, bool gradient,
                        double *loss, Format format = Format::F32) override;
+    void log_sum_exp(int64_t R, int64_t n_vocab, float cap, float *logits, double *lse, int32_t *top) override;
     double sum_squares(int64_t n, const float *x) override;
     void adamw(int64_t n, float gradient_scale, const slm_step_params &params, bool decay, const float *gradient,
                float *m, float *v, float *p) override;

@@ -42,6 +42,7 @@ static Kernels make_kernels(const char *name, slm_isa isa) {
     k.softmax_row_backward = softmax_row_backward;
     k.dot = dot_values;
     k.cross_entropy = cross_entropy;
+    k.log_sum_exp = log_sum_exp;
     k.softcap = softcap;
     k.adamw = adamw;
     k.dropout = dropout;

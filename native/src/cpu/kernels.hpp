@@ -110,6 +110,8 @@ struct Kernels {
     float (*dot)(int64_t n, ConstValues x, ConstValues y);  // of one format
     // Returns the loss -log softmax(x)[target]; gradient.data != nullptr receives softmax - onehot (may lie over x).
     double (*cross_entropy)(int64_t n, float cap, float *x, int64_t target, Values gradient);
+    // Returns log sum exp x, NaN where a value is; *top = index of the largest, the first of equals.
+    double (*log_sum_exp)(int64_t n, const float *x, int32_t *top);
     void (*softcap)(int64_t n, float cap, float *x);  // x = cap * tanh(x / cap)
     // AdamW on n values; gradient is multiplied by gradient_scale first.
     void (*adamw)(int64_t n, float gradient_scale, float decay, float step_size, float beta1, float beta2,

@@ -308,6 +308,16 @@ static double cross_entropy(int64_t n, float cap, float *x, int64_t target, Valu
     return static_cast<double>(top) + log_sum(n, top, x) - static_cast<double>(x[target]);
 }
 
+static double log_sum_exp(int64_t n, const float *x, int32_t *top) {
+    constexpr int64_t block = 1024;
+    const float largest = row_max(n, x);
+    int64_t at = 0;
+    while (at + block < n && row_max(block, x + at) != largest) at += block;
+    while (at < n - 1 && x[at] != largest) ++at;
+    *top = static_cast<int32_t>(at);
+    return static_cast<double>(largest) + log_sum(n, largest, x);
+}
+
 static void adamw(int64_t n, float gradient_scale, float decay, float step_size, float beta1, float beta2,
                   float inv_sqrt_correction2, float epsilon, const float *gradient, float *m, float *v, float *p) {
     for_vectors(n, [&](int64_t i, int64_t count) {

@@ -154,6 +154,16 @@ void CpuBackend::cross_entropy(int64_t R, int64_t n_vocab, float cap, float *log
     });
 }
 
+void CpuBackend::log_sum_exp(int64_t R, int64_t n_vocab, float cap, float *logits, double *lse, int32_t *top) {
+    pool_.split(R, [&](int64_t begin, int64_t end, int) {
+        for (int64_t r = begin; r < end; ++r) {
+            float *row = logits + r * n_vocab;
+            if (cap > 0) kernels_.softcap(n_vocab, cap, row);
+            lse[r] = kernels_.log_sum_exp(n_vocab, row, top + r);
+        }
+    });
+}
+
 double CpuBackend::sum_squares(int64_t n, const float *x) {
     // One partial sum per chunk, chunks added in order: the same for any number of threads.
     double total = 0;

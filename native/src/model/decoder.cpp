@@ -140,6 +140,9 @@ void Decoder::lay_out(Arena &arena, int64_t T, Keep keep, bool backward) {
     s.head_x = arena.take<float>(logit_rows_ * d);
     s.head_h = take(format_, logit_rows_ * d);
     s.head_rstd = arena.take<float>(logit_rows_);
+    s.head_rows = arena.take<int64_t>(logit_rows_);
+    s.head_lse = arena.take<double>(logit_rows_);
+    s.head_tops = arena.take<int32_t>(logit_rows_);
     if (!backward) return;
     s.head_dh = arena.take<float>(logit_rows_ * d);
     s.head_dx = arena.take<float>(logit_rows_ * d);
@@ -480,6 +483,29 @@ void Decoder::logits(const RunState &run, const int64_t *rows, int64_t n_rows, f
         const int64_t n = std::min(logit_rows_, n_rows - first);
         head_chunk(run, rows + first, n, out + first * c.n_vocab);
         if (c.final_logit_softcap > 0) backend_.softcap(n * c.n_vocab, c.final_logit_softcap, out + first * c.n_vocab);
+    }
+}
+
+// Targets of one row lie next to each other: the row is computed once for all of them.
+void Decoder::score(const RunState &run, const int64_t *rows, const int32_t *targets, int64_t n, double *logprobs,
+                    int32_t *tops) {
+    const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_HEAD);
+    const slm_model_params &c = model_.config();
+    const Scratch &s = scratch_;
+    for (int64_t first = 0, end = 0; first < n; first = end) {
+        int64_t count = 0;
+        for (; end < n; ++end) {
+            if (count > 0 && rows[end] == s.head_rows[count - 1]) continue;
+            if (count == logit_rows_) break;
+            s.head_rows[count++] = rows[end];
+        }
+        head_chunk(run, s.head_rows, count, logits_.floats());
+        backend_.log_sum_exp(count, c.n_vocab, c.final_logit_softcap, logits_.floats(), s.head_lse, s.head_tops);
+        for (int64_t i = first, r = 0; i < end; ++i) {
+            if (rows[i] != s.head_rows[r]) ++r;
+            logprobs[i] = static_cast<double>(logits_.floats()[r * c.n_vocab + targets[i]]) - s.head_lse[r];
+            tops[i] = s.head_tops[r];
+        }
     }
 }
 

@@ -36,6 +36,9 @@ class Decoder {
               double *loss);
     // logits[n_rows, n_vocab] of any rows
     void logits(const RunState &run, const int64_t *rows, int64_t n_rows, float *out);
+    // What slm_context_score returns; rows ascend.
+    void score(const RunState &run, const int64_t *rows, const int32_t *targets, int64_t n, double *logprobs,
+               int32_t *tops);
     void backward(const RunState &run, const int32_t *tokens, const int32_t *positions,
                   const std::atomic<bool> &cancel);
 
@@ -75,6 +78,9 @@ class Decoder {
         float *method;
         float *head_x, *head_dh, *head_dx, *head_rstd;  // [logit_rows, n_embd], [logit_rows]
         Values head_h;
+        int64_t *head_rows;  // [logit_rows] and so on: of the chunk that is scored
+        double *head_lse;
+        int32_t *head_tops;
     };
 
     void attention_part(const RunState &run, int layer, const int32_t *positions, bool again);

@@ -60,11 +60,21 @@ struct MatrixView {
     int64_t column_stride;
 };
 
-// Packed sequences: tokens offsets[s] .. offsets[s+1] belong to sequence s.
+// Packed sequences: tokens offsets[s] .. offsets[s+1] belong to sequence s. One with a parent, an earlier sequence,
+// goes on from the parent's last token; only forwards take parents.
 struct Sequences {
     int64_t count = 0;
     const int64_t *offsets = nullptr;
+    const int64_t *parents = nullptr;  // [count], -1: none; nullptr: none has one
     int64_t tokens() const { return offsets[count]; }
+    int64_t length(int64_t s) const { return offsets[s + 1] - offsets[s]; }
+    int64_t parent(int64_t s) const { return parents == nullptr ? -1 : parents[s]; }
+    // Tokens before the sequence's own.
+    int64_t inherited(int64_t s) const {
+        int64_t n = 0;
+        for (s = parent(s); s >= 0; s = parent(s)) n += length(s);
+        return n;
+    }
 };
 
 struct AttentionShape {
@@ -89,7 +99,8 @@ class Backend {
     const uint64_t &bytes_moved() const { return bytes_moved_; }
 
     virtual bool supports(const Weight &w) const = 0;
-    // Bytes of scratch that attention in `format` needs for sequences up to max_tokens; handed in by the caller.
+    // Bytes of scratch that attention in `format` needs for sequences that see up to max_tokens; handed in by the
+    // caller.
     virtual int64_t attention_scratch(const AttentionShape &shape, int64_t max_tokens, Format format) const = 0;
     // Whether attention takes rounded values of this shape.
     virtual bool rounds_attention(const AttentionShape &shape) const = 0;
@@ -161,6 +172,10 @@ class Backend {
     // cap) in `format`: a row of bf16 lies over the first half of its logits, so rows are 2 n_vocab values apart.
     virtual void cross_entropy(int64_t R, int64_t n_vocab, float cap, float *logits, const int32_t *targets,
                                bool gradient, double *loss, Format format = Format::F32) = 0;
+
+    // Logits are capped where there is a cap. lse[r] = log sum exp logits[r], NaN where one of them is; top[r] = index
+    // of the largest, the first of equals.
+    virtual void log_sum_exp(int64_t R, int64_t n_vocab, float cap, float *logits, double *lse, int32_t *top) = 0;
 
     virtual double sum_squares(int64_t n, const float *x) = 0;
     // Loshchilov & Hutter 2019, algorithm 2, in torch's order of operations; gradients are multiplied by

@@ -116,7 +116,7 @@ Keep Context::keep_for(int64_t T) const {
     return T <= params_.micro_batch_tokens ? Keep::NO_FFN : Keep::RESIDUAL;
 }
 
-void Context::check_batch(const slm_batch &batch) const {
+void Context::check_batch(const slm_batch &batch, bool training) const {
     const int64_t T = batch.n_tokens, S = batch.n_sequences, longest = static_cast<int64_t>(positions_.size());
     if (T < 1 || S < 1 || batch.tokens == nullptr || batch.offsets == nullptr)
         fail(SLM_STATUS_INVALID_ARGUMENT, "a batch of %lld tokens in %lld sequences: expected at least one of each",
@@ -132,6 +132,12 @@ void Context::check_batch(const slm_batch &batch) const {
         const int64_t n = batch.offsets[s + 1] - batch.offsets[s];
         if (n < 1) fail(SLM_STATUS_INVALID_ARGUMENT, "sequence %lld is empty", static_cast<long long>(s));
         if (n > T) fail(SLM_STATUS_INVALID_ARGUMENT, "sequence %lld ends outside the batch", static_cast<long long>(s));
+        if (batch.parents != nullptr && (batch.parents[s] < -1 || batch.parents[s] >= s))
+            fail(SLM_STATUS_INVALID_ARGUMENT, "parent %lld of sequence %lld is not an earlier one, nor -1",
+                 static_cast<long long>(batch.parents[s]), static_cast<long long>(s));
+        if (training && batch.parents != nullptr && batch.parents[s] >= 0)
+            fail(SLM_STATUS_INVALID_ARGUMENT, "sequence %lld has a parent: expected none where a backward follows",
+                 static_cast<long long>(s));
     }
     const int32_t vocab = model_->config().n_vocab;
     for (int64_t t = 0; t < T; ++t) {
@@ -147,16 +153,23 @@ void Context::check_batch(const slm_batch &batch) const {
     }
 }
 
+void Context::check_row(const slm_batch &batch, int64_t row) const {
+    if (row < 0 || row >= batch.n_tokens)
+        fail(SLM_STATUS_INVALID_ARGUMENT, "row %lld is outside the batch of %lld tokens", static_cast<long long>(row),
+             static_cast<long long>(batch.n_tokens));
+}
+
 RunState Context::prepare(const slm_batch &batch, bool training) {
-    check_batch(batch);
+    check_batch(batch, training);
+    RunState run;
+    run.seqs = {batch.n_sequences, batch.offsets, batch.parents};
     for (int64_t s = 0; s < batch.n_sequences; ++s) {
         keys_[static_cast<size_t>(s)] = batch.sample_keys ? batch.sample_keys[s] : static_cast<uint64_t>(s);
+        const int64_t before = run.seqs.inherited(s);
         for (int64_t t = batch.offsets[s]; t < batch.offsets[s + 1]; ++t)
             positions_[static_cast<size_t>(t)] =
-                batch.positions ? batch.positions[t] : static_cast<int32_t>(t - batch.offsets[s]);
+                batch.positions ? batch.positions[t] : static_cast<int32_t>(before + t - batch.offsets[s]);
     }
-    RunState run;
-    run.seqs = {batch.n_sequences, batch.offsets};
     run.sample_keys = keys_.data();
     run.training = training;
     run.parameters = adapter_ ? adapter_->parameters() : nullptr;
@@ -204,13 +217,27 @@ void Context::evaluate(const slm_batch &batch, double *losses, int64_t *n_target
 }
 
 void Context::logits(const slm_batch &batch, const int64_t *rows, int64_t n_rows, float *out) {
-    for (int64_t i = 0; i < n_rows; ++i)
-        if (rows[i] < 0 || rows[i] >= batch.n_tokens)
-            fail(SLM_STATUS_INVALID_ARGUMENT, "row %lld is outside the batch of %lld tokens",
-                 static_cast<long long>(rows[i]), static_cast<long long>(batch.n_tokens));
+    for (int64_t i = 0; i < n_rows; ++i) check_row(batch, rows[i]);
     const RunState run = prepare(batch, false);
     decoder_.forward(run, batch.tokens, positions_.data(), cancel_);
     decoder_.logits(run, rows, n_rows, out);
+}
+
+void Context::score(const slm_batch &batch, const int64_t *rows, const int32_t *targets, int64_t n, double *logprobs,
+                    int32_t *tops) {
+    const int32_t vocab = model_->config().n_vocab;
+    for (int64_t i = 0; i < n; ++i) {
+        check_row(batch, rows[i]);
+        if (i > 0 && rows[i] < rows[i - 1])
+            fail(SLM_STATUS_INVALID_ARGUMENT, "row %lld follows row %lld: expected rows to ascend",
+                 static_cast<long long>(rows[i]), static_cast<long long>(rows[i - 1]));
+        if (targets[i] < 0 || targets[i] >= vocab)
+            fail(SLM_STATUS_INVALID_ARGUMENT, "target %d of row %lld is outside the vocabulary of %d", targets[i],
+                 static_cast<long long>(rows[i]), vocab);
+    }
+    const RunState run = prepare(batch, false);
+    decoder_.forward(run, batch.tokens, positions_.data(), cancel_);
+    decoder_.score(run, rows, targets, n, logprobs, tops);
 }
 
 void Context::step(const slm_step_params &params, slm_step_result &out) {

@@ -33,6 +33,8 @@ class Context {
     void accumulate(const slm_batch &batch, double *losses, int64_t *n_targets);
     void evaluate(const slm_batch &batch, double *losses, int64_t *n_targets);
     void logits(const slm_batch &batch, const int64_t *rows, int64_t n_rows, float *out);
+    void score(const slm_batch &batch, const int64_t *rows, const int32_t *targets, int64_t n, double *logprobs,
+               int32_t *tops);
     void step(const slm_step_params &params, slm_step_result &out);
     float *block(slm_block block) const;
     int64_t n_values() const { return method().n_values(); }
@@ -43,7 +45,8 @@ class Context {
  private:
     const Method &method() const { return adapter_ ? adapter_->method() : *frozen_; }
     Keep keep_for(int64_t T) const;
-    void check_batch(const slm_batch &batch) const;
+    void check_batch(const slm_batch &batch, bool training) const;
+    void check_row(const slm_batch &batch, int64_t row) const;
     RunState prepare(const slm_batch &batch, bool training);
     void run_losses(const slm_batch &batch, bool training, double *losses, int64_t *n_targets);
 

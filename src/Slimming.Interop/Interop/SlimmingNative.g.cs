@@ -425,6 +425,9 @@ internal unsafe partial struct slm_batch
 
     [NativeTypeName("const uint64_t *")]
     public ulong* sample_keys;
+
+    [NativeTypeName("const int64_t *")]
+    public long* parents;
 }
 
 internal partial struct slm_step_params
@@ -621,6 +624,9 @@ internal static unsafe partial class SlimmingNative
     internal static extern slm_status slm_context_logits(slm_context* context, [NativeTypeName("const slm_batch *")] slm_batch* batch, [NativeTypeName("const int64_t *")] long* rows, [NativeTypeName("int64_t")] long n_rows, float* @out, [NativeTypeName("char *")] sbyte* error, [NativeTypeName("size_t")] nuint error_capacity);
 
     [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+    internal static extern slm_status slm_context_score(slm_context* context, [NativeTypeName("const slm_batch *")] slm_batch* batch, [NativeTypeName("const int64_t *")] long* rows, [NativeTypeName("const int32_t *")] int* targets, [NativeTypeName("int64_t")] long n, double* logprobs, [NativeTypeName("int32_t *")] int* tops, [NativeTypeName("char *")] sbyte* error, [NativeTypeName("size_t")] nuint error_capacity);
+
+    [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     internal static extern slm_status slm_context_step(slm_context* context, [NativeTypeName("const slm_step_params *")] slm_step_params* @params, slm_step_result* @out, [NativeTypeName("char *")] sbyte* error, [NativeTypeName("size_t")] nuint error_capacity);
 
     [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
@@ -632,8 +638,8 @@ internal static unsafe partial class SlimmingNative
     [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     internal static extern void slm_context_cancel(slm_context* context, [NativeTypeName("int32_t")] int on);
 
-    [NativeTypeName("#define SLM_ABI_VERSION 2u")]
-    public const uint SLM_ABI_VERSION = 2U;
+    [NativeTypeName("#define SLM_ABI_VERSION 3u")]
+    public const uint SLM_ABI_VERSION = 3U;
 
     [NativeTypeName("#define SLM_MAX_NAME 128")]
     public const int SLM_MAX_NAME = 128;
