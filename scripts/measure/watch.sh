@@ -1,8 +1,9 @@
 # Sourced by the measuring scripts: runs a program, then prints its wall time and its largest resident set.
+# SLIMMING names another build of the program; the one of this checkout must be newer than its sources.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 shared=${SLIMMING_SHARED:-$root/../shared}
-slimming=$root/artifacts/slimming
+slimming=${SLIMMING:-$root/artifacts/slimming}
 
 fail() {
     echo "$*" >&2
@@ -10,6 +11,18 @@ fail() {
 }
 
 [ -f "$slimming" ] || fail "$slimming is missing; build it with: dotnet cake --target=Build"
+
+# stale SOURCES BUILT...: a figure of an old build under the name of today's commit would be wrong.
+stale() {
+    local sources=$1 built newer
+    built=$(ls -t "${@:2}" 2> /dev/null | head -n 1)
+    newer=$(find "$sources" -newer "$built" -type f -name '*.[ch]*' -not -path '*/obj/*' -not -path '*/bin/*' -not -name '*.csproj' -print -quit)
+    [ -z "$newer" ] || fail "$built is older than $newer; build it with: dotnet cake --target=Build"
+}
+if [ -z "${SLIMMING:-}" ]; then
+    stale "$root/src" "$root"/artifacts/[Ss]limming*.dll
+    stale "$root/native/src" "$root/artifacts/native/libslimming.so"
+fi
 
 require() {
     [ -e "$1" ] || fail "$1 is missing (SLIMMING_SHARED names the folder of reference files)"

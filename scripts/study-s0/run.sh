@@ -25,7 +25,6 @@ for name in MODEL DATA DATA_DIR; do
     require "${!name}"
 done
 
-slimming=${SLIMMING:-$slimming}
 out=$root/artifacts/study-s0/${NAME:-$study}
 cs=mmlu_college_computer_science,mmlu_high_school_computer_science
 machine_line
