@@ -26,6 +26,7 @@ public static class Trainer
         begun?.RefuseChanges(record, sink.Warning);
         WeightCheck.RequireFinite(setup.Model.File, record.Resolved.Threads, token);
         token.ThrowIfCancellationRequested();
+        ProcessMemory.GiveBack();
         using NativeContext context = new(setup.Model.Native, setup.Adapter, setup.Context);
         folder.Begin();
         if (begun is null)

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using Slimming.Gguf;
 using Slimming.Results;
@@ -10,14 +11,19 @@ internal sealed record RawRow(string File, int Part, long Number, string? Json)
     /// <exception cref="SlimmingException">The text is no object.</exception>
     public JsonDocument Parse()
     {
+        // The parser takes half a surrogate pair and fails where the text is asked for.
+        if (Json!.Contains("\\ud", StringComparison.OrdinalIgnoreCase))
+        {
+            RefuseHalfPairs();
+        }
         JsonDocument parsed;
         try
         {
-            parsed = JsonDocument.Parse(Json!);
+            parsed = JsonDocument.Parse(Json);
         }
         catch (JsonException e)
         {
-            throw new DataRow(File, Number, default).Error($"cannot be read as JSON: {e.Message}");
+            throw NoJson(e.Message);
         }
         if (parsed.RootElement.ValueKind == JsonValueKind.Object)
         {
@@ -30,11 +36,23 @@ internal sealed record RawRow(string File, int Part, long Number, string? Json)
             );
         }
     }
+
+    private void RefuseHalfPairs()
+    {
+        if (TextFile.NotJson(Encoding.UTF8.GetBytes(Json!)) is { } fault)
+        {
+            throw NoJson(fault);
+        }
+    }
+
+    private SlimmingException NoJson(string fault) =>
+        new DataRow(File, Number, default).Error($"cannot be read as JSON: {TextFile.FindFault(File) ?? fault}");
 }
 
-/// <summary>Reads the rows of data files in order, through DuckDB, each as one JSON object.</summary>
+/// <summary>Reads the rows of data files in order, each as one JSON object.</summary>
 /// <remarks>
-/// JSON text is taken as it stands: no column is guessed to be a date or a number. In CSV every column is a text.
+/// JSON text is taken as it stands: no column is guessed to be a date or a number. In CSV every column is a text. DuckDB
+/// is loaded, some 30 MiB, only where it is needed: for patterns, conditions, CSV, Parquet and compressed files.
 /// </remarks>
 internal static class DatasetReader
 {
@@ -45,7 +63,7 @@ internal static class DatasetReader
     /// <exception cref="SlimmingException">A file is missing, of an unknown kind, broken, or has no rows.</exception>
     public static IEnumerable<RawRow> Read(IReadOnlyList<DataSource> sources, string? where)
     {
-        using var db = DuckDb.Open(384);
+        using LazyDuckDb db = new(384);
         foreach (var (part, file) in Files(db, sources))
         {
             long number = 0;
@@ -62,7 +80,7 @@ internal static class DatasetReader
 
     /// <summary>The files of each source, and which source it is.</summary>
     /// <exception cref="SlimmingException">A file is missing, empty or of an unknown kind.</exception>
-    public static IEnumerable<(int Part, string File)> Files(DuckDb db, IReadOnlyList<DataSource> sources)
+    public static IEnumerable<(int Part, string File)> Files(LazyDuckDb db, IReadOnlyList<DataSource> sources)
     {
         for (var part = 0; part < sources.Count; part++)
         {
@@ -121,7 +139,7 @@ internal static class DatasetReader
             )
             .Select(row => ((long)row[0]!, (string)row[1]!));
 
-    private static string[] Expand(DuckDb db, string pattern)
+    private static string[] Expand(LazyDuckDb db, string pattern)
     {
         if (File.Exists(pattern))
         {
@@ -136,7 +154,7 @@ internal static class DatasetReader
         }
         var files =
             pattern.AsSpan().IndexOfAny("*?[") >= 0
-                ? Query(db, pattern, null, "SELECT file FROM glob(?) ORDER BY file", pattern)
+                ? Query(db.Value, pattern, null, "SELECT file FROM glob(?) ORDER BY file", pattern)
                     .Select(row => (string)row[0]!)
                     .ToArray()
                 : [];
@@ -159,10 +177,16 @@ internal static class DatasetReader
         }
     }
 
-    private static IEnumerable<string?> Rows(DuckDb db, string file, string? where)
+    private static IEnumerable<string?> Rows(LazyDuckDb lazy, string file, string? where)
     {
+        var isJson = s_json.Contains(TextFile.Extension(file));
+        if (isJson && where is null && !TextFile.IsZipped(file))
+        {
+            return JsonRows.Texts(file);
+        }
+        var db = lazy.Value;
         var literal = Literal(file);
-        if (!s_json.Contains(TextFile.Extension(file)))
+        if (!isJson)
         {
             var row = Kept(where, "to_json(slimming_row)::VARCHAR");
             return Texts(Query(db, file, where, $"SELECT {row} FROM {Table(file)} slimming_row", literal));

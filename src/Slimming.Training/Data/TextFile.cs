@@ -118,7 +118,8 @@ internal static class TextFile
         return $"byte {at + 1}: found 0x{line[at]:X2}, which is no UTF-8; expected a text in UTF-8";
     }
 
-    private static string? NotJson(byte[] line)
+    /// <summary>"byte 12: ..." (from 1); null where the line is empty or one JSON value.</summary>
+    internal static string? NotJson(byte[] line)
     {
         var text = line.AsSpan();
         text = text.StartsWith(Encoding.UTF8.Preamble) ? text[3..] : text;

@@ -21,8 +21,7 @@ public sealed class ChatTemplate : IDisposable
     private static readonly TimeSpan s_time = TimeSpan.FromSeconds(5);
     private static readonly Lazy<Prepared<Acornima.Ast.Script>> s_package = new(LoadPackage);
 
-    private readonly Engine _engine;
-    private readonly JsValue _render;
+    private readonly Lazy<(Engine Engine, JsValue Render)> _script;
     private readonly string? _bos;
     private readonly string? _eos;
 
@@ -31,34 +30,18 @@ public sealed class ChatTemplate : IDisposable
     /// <param name="bos">Text behind bos_token; null leaves the variable undefined.</param>
     /// <param name="eos">Text behind eos_token; null leaves the variable undefined.</param>
     /// <param name="date">The day that strftime_now reads.</param>
+    /// <param name="deferred">Parse it when it is first rendered: until then no interpreter is loaded.</param>
     /// <exception cref="SlimmingException">The template does not parse.</exception>
-    public ChatTemplate(string name, string source, string? bos, string? eos, DateOnly date)
+    public ChatTemplate(string name, string source, string? bos, string? eos, DateOnly date, bool deferred = false)
     {
         ArgumentNullException.ThrowIfNull(source);
         (Name, Source, Date, _bos, _eos) = (name, source, date, bos, eos);
         Sha256 = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(source)));
-        _engine = new Engine(options =>
+        _script = new Lazy<(Engine, JsValue)>(Parse);
+        if (!deferred)
         {
-            // Calls of several functions in turn count as recursion of none: the stack itself is looked at too.
-            options.Constraints.MaxExecutionStackCount = 0;
-            options
-                .LimitMemory(MemoryBytes)
-                .LimitRecursion(RecursionDepth)
-                .TimeoutInterval(s_time)
-                .RegexTimeoutInterval(s_time)
-                .DisableStringCompilation();
-        });
-        try
-        {
-            _engine.Execute(s_package.Value);
-            _engine.Invoke("load", source);
+            _ = _script.Value;
         }
-        catch (Exception e) when (IsScriptFailure(e))
-        {
-            _engine.Dispose();
-            throw new SlimmingException(ExitCode.Usage, $"chat template ({name}): does not parse: {Reason(e)}", e);
-        }
-        _render = _engine.GetValue("render");
     }
 
     public string Name { get; }
@@ -78,10 +61,11 @@ public sealed class ChatTemplate : IDisposable
     public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
     {
         ArgumentNullException.ThrowIfNull(messages);
+        var (engine, render) = _script.Value;
         string answer;
         try
         {
-            answer = _engine.Invoke(_render, Input(messages, addGenerationPrompt)).AsString();
+            answer = engine.Invoke(render, Input(messages, addGenerationPrompt)).AsString();
         }
         catch (Exception e) when (IsScriptFailure(e))
         {
@@ -93,7 +77,39 @@ public sealed class ChatTemplate : IDisposable
             : parsed.RootElement.GetProperty("text").GetString()!;
     }
 
-    public void Dispose() => _engine.Dispose();
+    public void Dispose()
+    {
+        if (_script.IsValueCreated)
+        {
+            _script.Value.Engine.Dispose();
+        }
+    }
+
+    private (Engine Engine, JsValue Render) Parse()
+    {
+        var engine = new Engine(options =>
+        {
+            // Calls of several functions in turn count as recursion of none: the stack itself is looked at too.
+            options.Constraints.MaxExecutionStackCount = 0;
+            options
+                .LimitMemory(MemoryBytes)
+                .LimitRecursion(RecursionDepth)
+                .TimeoutInterval(s_time)
+                .RegexTimeoutInterval(s_time)
+                .DisableStringCompilation();
+        });
+        try
+        {
+            engine.Execute(s_package.Value);
+            engine.Invoke("load", Source);
+        }
+        catch (Exception e) when (IsScriptFailure(e))
+        {
+            engine.Dispose();
+            throw new SlimmingException(ExitCode.Usage, $"chat template ({Name}): does not parse: {Reason(e)}", e);
+        }
+        return (engine, engine.GetValue("render"));
+    }
 
     private static bool IsScriptFailure(Exception e) =>
         e

@@ -22,7 +22,9 @@ public sealed class TemplateChoice : IDisposable
     /// <param name="modelTemplate">The model file's own template; auto takes it, or else alpaca.</param>
     /// <param name="tokenizer">Gives the texts behind bos_token and eos_token.</param>
     /// <param name="date">The day that strftime_now reads.</param>
-    /// <exception cref="SlimmingException">An unknown name, an unreadable file, or a template that does not parse.</exception>
+    /// <exception cref="SlimmingException">
+    /// An unknown name, an unreadable file, or a template that does not parse; with auto that is found when a row needs it.
+    /// </exception>
     public static TemplateChoice Resolve(string option, string? modelTemplate, ITokenizer tokenizer, DateOnly date)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
@@ -42,7 +44,8 @@ public sealed class TemplateChoice : IDisposable
                     source,
                     tokenizer.Bos < 0 ? null : tokenizer.TokenText(tokenizer.Bos),
                     tokenizer.Eos < 0 ? null : tokenizer.TokenText(tokenizer.Eos),
-                    date
+                    date,
+                    deferred: option == "auto"
                 )
             );
     }

@@ -311,6 +311,25 @@ public sealed class StreamedRowsTests : DataFolder
         error.Message.ShouldContain($"{file}, row 150 (from 0): cannot be read as JSON");
     }
 
+    [Fact]
+    public void Half_a_surrogate_pair_in_a_row_is_named()
+    {
+        var file = Write(
+            "a.jsonl",
+            [
+                .. Enumerable
+                    .Range(0, 200)
+                    .Select(i => i == 150 ? "{\"text\": \"\\uD800\"}" : $"{{\"text\":\"row {i}\"}}"),
+            ]
+        );
+        using var set = DataSet.Open(Options(file) with { Limits = s_small with { LookedAtRows = 16 } }, s_bytes, null);
+        var steps = set.Steps(Train(file) with { Shuffle = false });
+        var error = Should.Throw<SlimmingException>(() => steps.Samples(0, 37));
+        error.Code.ShouldBe(ExitCode.Usage);
+        error.Message.ShouldContain($"{file}, row 150 (from 0): cannot be read as JSON: line 151, byte 10");
+        error.Message.ShouldContain("surrogate");
+    }
+
     [Theory]
     [InlineData("a.json", "[{\"text\":\"a\"},{\"text\":\"b\"} {\"text\":\"c\"}]", "expected ',' or ']'")]
     [InlineData("a.json", "[{\"text\":\"a\"},{\"text\":\"b\"},{\"text\":\"c\"}", "expected ',' or ']'")]

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Text;
 using System.Text.Json;
 using Slimming.Gguf;
 
@@ -35,6 +36,25 @@ internal sealed class JsonRows : ITextFormat
             bytes.SkipPast(s_blank) == '[' ? Layout.List
             : IsWhole(handle, bytes) ? Layout.Lines
             : Layout.Sequence;
+    }
+
+    /// <summary>All rows of a file in order.</summary>
+    /// <exception cref="SlimmingException">The file cannot be read, or a row of it is no UTF-8.</exception>
+    public static IEnumerable<string> Texts(string file)
+    {
+        JsonRows rows = new(file);
+        using var handle = File.OpenHandle(file);
+        foreach (var (start, length) in rows.Split(new ByteScanner(handle)))
+        {
+            var bytes = new byte[length];
+            var read = RandomAccess.Read(handle, bytes, start);
+            if (read < length || TextFile.NotUtf8(bytes) is not null)
+            {
+                var what = TextFile.FindFault(file) ?? $"byte {start + 1} of the file: the row that begins there";
+                throw new SlimmingException(ExitCode.Usage, $"{file}: cannot be read: {what}");
+            }
+            yield return Encoding.UTF8.GetString(bytes);
+        }
     }
 
     public string ToJson(string row) => row;

@@ -9,11 +9,11 @@ internal sealed class RowSource : IDisposable
     /// <summary>Pages of a Parquet file are unpacked whole, and some writers make large ones.</summary>
     private const int MemoryLimitMiB = 1024;
 
-    private readonly DuckDb _db;
+    private readonly LazyDuckDb _db;
     private readonly RowFile[] _files;
     private readonly long[] _starts;
 
-    private RowSource(DuckDb db, RowFile[] files)
+    private RowSource(LazyDuckDb db, RowFile[] files)
     {
         (_db, _files) = (db, files);
         _starts = new long[files.Length + 1];
@@ -46,7 +46,7 @@ internal sealed class RowSource : IDisposable
         {
             return null;
         }
-        var db = DuckDb.Open(MemoryLimitMiB);
+        LazyDuckDb db = new(MemoryLimitMiB);
         RowSource? source = null;
         try
         {
@@ -123,13 +123,13 @@ internal sealed class RowSource : IDisposable
         )
         && sources.Sum(source => new FileInfo(source.Pattern).Length) <= 2L * limits.HeldRows;
 
-    private static RowFile OpenFile(DuckDb db, (int Part, string Path) file)
+    private static RowFile OpenFile(LazyDuckDb db, (int Part, string Path) file)
     {
         var (part, path) = file;
-        return TextFile.IsZipped(path) ? new ZippedRows(db, path, part)
-            : TextFile.Extension(path) == ".parquet" ? new ParquetRows(db, path, part)
+        return TextFile.IsZipped(path) ? new ZippedRows(db.Value, path, part)
+            : TextFile.Extension(path) == ".parquet" ? new ParquetRows(db.Value, path, part)
             : TextFile.Extension(path) is ".csv" or ".tsv"
-                ? new TextRows(path, part, csv => new CsvRows(csv, DatasetReader.Columns(db, csv)))
+                ? new TextRows(path, part, csv => new CsvRows(csv, DatasetReader.Columns(db.Value, csv)))
             : new TextRows(path, part, json => new JsonRows(json));
     }
 
@@ -168,7 +168,7 @@ internal sealed class RowSource : IDisposable
     private IEnumerable<bool> Answers(RowFile file, string where)
     {
         long answers = 0;
-        foreach (var meets in DatasetReader.Meets(_db, file.Path, where))
+        foreach (var meets in DatasetReader.Meets(_db.Value, file.Path, where))
         {
             if (++answers <= file.Count)
             {
