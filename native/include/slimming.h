@@ -47,10 +47,12 @@ typedef enum slm_isa {
     SLM_ISA_AVX512 = 2,
     SLM_ISA_AVX512_BF16 = 3, /* AVX-512 with integer dot products and bf16 products */
     SLM_ISA_AVX512_VNNI = 4, /* AVX-512 with integer dot products */
-    SLM_ISA_AVX_VNNI = 5     /* AVX2 with integer dot products */
+    SLM_ISA_AVX_VNNI = 5,    /* AVX2 with integer dot products */
+    SLM_ISA_NEON = 6,        /* AArch64's baseline */
+    SLM_ISA_NEON_BF16 = 7    /* NEON with bf16 and mixed-sign integer dot products */
 } slm_isa;
 
-/* Bits of slm_runtime_info.cpu_features: what CPUID reports and the operating system has enabled. */
+/* Bits of slm_runtime_info.cpu_features: what the processor reports and the operating system has enabled. */
 typedef enum slm_cpu_feature {
     SLM_CPU_FEATURE_AVX2 = 1,
     SLM_CPU_FEATURE_FMA = 2,
@@ -59,7 +61,10 @@ typedef enum slm_cpu_feature {
     SLM_CPU_FEATURE_AVX512_VNNI = 16,
     SLM_CPU_FEATURE_AVX512_BF16 = 32,
     SLM_CPU_FEATURE_AVX_VNNI = 64,
-    SLM_CPU_FEATURE_AMX_BF16 = 128
+    SLM_CPU_FEATURE_AMX_BF16 = 128,
+    SLM_CPU_FEATURE_NEON = 256,
+    SLM_CPU_FEATURE_NEON_BF16 = 512,
+    SLM_CPU_FEATURE_NEON_I8MM = 1024
 } slm_cpu_feature;
 
 typedef enum slm_rope_type {

@@ -50,6 +50,22 @@ Task("NativeSanitize")
     .IsDependentOn("TestPrerequisites")
     .Does(() => RunCtest("asan", "native tests, sanitizers"));
 
+Task("NativeArm")
+    .Description("The kernels for AArch64, cross-compiled and run under qemu-user, where both are installed.")
+    .IsDependentOn("TestPrerequisites")
+    .Does(() =>
+{
+    var packages = new[] { ("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu"), ("qemu-aarch64", "qemu-user") }
+        .Where(tool => Context.Tools.Resolve(tool.Item1) == null).Select(tool => tool.Item2)
+        .Concat(DirectoryExists("/usr/src/googletest") ? [] : ["googletest"]).ToList();
+    if (packages.Count > 0)
+    {
+        tally.Skip("native tests, AArch64", "needs the Debian packages " + string.Join(" ", packages));
+        return;
+    }
+    RunCtest("aarch64", "native tests, AArch64");
+});
+
 Task("ManagedTest")
     .Description("The C# tests without the slow ones.")
     .IsDependentOn("TestPrerequisites")
@@ -68,6 +84,7 @@ Task("Test")
     .IsDependentOn("FormatCheck")
     .IsDependentOn("NativeTest")
     .IsDependentOn("NativeSanitize")
+    .IsDependentOn("NativeArm")
     .IsDependentOn("ManagedTest");
 
 Task("TestAll")
@@ -76,4 +93,5 @@ Task("TestAll")
     .IsDependentOn("FormatCheck")
     .IsDependentOn("NativeTest")
     .IsDependentOn("NativeSanitize")
+    .IsDependentOn("NativeArm")
     .IsDependentOn("ManagedTestAll");

@@ -15,6 +15,12 @@ public enum Isa : uint
 
     /// <summary>AVX2 with integer dot products.</summary>
     AvxVnni = 5,
+
+    /// <summary>AArch64's baseline.</summary>
+    Neon = 6,
+
+    /// <summary>NEON with bf16 and mixed-sign integer dot products.</summary>
+    NeonBf16 = 7,
 }
 
 [Flags]
@@ -31,6 +37,9 @@ public enum CpuFeatures : uint
     Avx512Bf16 = 32,
     AvxVnni = 64,
     AmxBf16 = 128,
+    Neon = 256,
+    NeonBf16 = 512,
+    NeonI8mm = 1024,
 }
 
 public enum RopeType : uint

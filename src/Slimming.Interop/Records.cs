@@ -3,8 +3,8 @@ using Slimming.Gguf;
 namespace Slimming.Interop;
 
 /// <param name="Threads">Threads that the kernels use.</param>
-/// <param name="Isa">Instruction set in use; SLM_ISA=scalar|avx2|avx512 in the environment lowers it.</param>
-/// <param name="CpuFeatures">What CPUID reports and the operating system has enabled.</param>
+/// <param name="Isa">Instruction set in use; SLM_ISA in the environment lowers it.</param>
+/// <param name="CpuFeatures">What the processor reports and the operating system has enabled.</param>
 /// <param name="CpuName">The processor's own name.</param>
 /// <param name="Version">Version of libslimming.</param>
 public sealed record RuntimeInfo(int Threads, Isa Isa, CpuFeatures CpuFeatures, string CpuName, string Version);

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "cpu/cpu_backend.hpp"
+#include "cpu/levels.hpp"
 #include "random_blocks.hpp"
 
 namespace slm_test {
@@ -24,16 +25,21 @@ class IsaScope {
 
 inline std::vector<const slm::Kernels *> available_kernels() {
     std::vector<const slm::Kernels *> out;
-    for (slm_isa isa :
-         {SLM_ISA_SCALAR, SLM_ISA_AVX2, SLM_ISA_AVX_VNNI, SLM_ISA_AVX512, SLM_ISA_AVX512_VNNI, SLM_ISA_AVX512_BF16})
-        if (slm::cpu_offers(isa)) out.push_back(&slm::kernels_of(isa));
+    for (const slm::Level &level : slm::cpu_levels())
+        if (slm::cpu_offers(level.isa)) out.push_back(&level.kernels());
     return out;
 }
+
+#if defined(SLM_EMULATED)
+constexpr int backend_threads[] = {2};  // an emulator takes its time
+#else
+constexpr int backend_threads[] = {1, 3};
+#endif
 
 template <class Body>
 void on_every_backend(const Body &body) {
     for (const slm::Kernels *kernels : available_kernels()) {
-        for (int n_threads : {1, 3}) {
+        for (int n_threads : backend_threads) {
             SCOPED_TRACE(std::string(kernels->name) + ", " + std::to_string(n_threads) + " threads");
             slm::ThreadPool pool(n_threads);
             slm::CpuBackend backend(pool, *kernels);

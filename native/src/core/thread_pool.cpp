@@ -23,6 +23,8 @@ int spins_for(int n_threads) {
 void pause_core() {
 #if defined(__x86_64__)
     _mm_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
 #endif
 }
 

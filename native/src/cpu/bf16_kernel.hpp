@@ -16,10 +16,18 @@ static inline vf as_float(vi x) {
     return (vf)x;
 }
 
+#if defined(__AVX512BF16__) || (defined(SLM_NEON) && defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC))
+inline constexpr bool kBf16Instructions = true;
+#else
+inline constexpr bool kBf16Instructions = false;
+#endif
+
 // sum += lo(a) lo(b) + hi(a) hi(b) in every lane
 static inline vf dot_pairs(vf sum, vi a, vi b) {
 #if defined(__AVX512BF16__)
     return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+#elif defined(SLM_NEON) && defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+    return (vf)vbfdotq_f32((float32x4_t)sum, (bfloat16x8_t)a, (bfloat16x8_t)b);
 #else
     sum = fma(as_float(a << 16), as_float(b << 16), sum);
     return fma(as_float(a & ~0xFFFF), as_float(b & ~0xFFFF), sum);
@@ -81,7 +89,7 @@ static void gemm_bf16(const GemmTileBf16 &t) {
     for (int64_t n0 = 0; n0 < t.n;) {
         const int64_t left = t.n - n0;
         const auto valid = [left](int64_t width) { return left < width ? left : width; };
-#if defined(__AVX512F__)
+#if SLM_VECTOR_REGISTERS == 32
         if (left > 3 * w) {
             gemm_bf16_rows<6, 4>(t, n0, valid(4 * w));
             n0 += 4 * w;

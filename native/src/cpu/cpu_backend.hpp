@@ -24,7 +24,7 @@ class CpuBackend final : public Backend {
     bool rounds_attention(const AttentionShape &shape) const override { return shape.head_dim % 16 == 0; }
     bool multiplies_q8(const Weight &w) const override;
     void quantize(int64_t T, int64_t n, ConstValues x, Values y) override;
-    bool fast_bf16() const override { return kernels_.isa == SLM_ISA_AVX512_BF16; }
+    bool fast_bf16() const override { return kernels_.fast_bf16; }
     void linear(int64_t T, const LinearOutput *outputs, int n_outputs) override;
     void linear_backward(int64_t T, const LinearGradTerm *terms, int n_terms, Values dx, int64_t lddx,
                          bool add) override;

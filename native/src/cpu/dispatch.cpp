@@ -1,86 +1,41 @@
-// Which kernels this machine may run: CPUID says what the core has, XGETBV what the operating system saves.
-#include <cpuid.h>
-
+// Which kernels this machine may run, and which of them the environment asks for.
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include "core/error.hpp"
-#include "cpu/kernels.hpp"
+#include "cpu/levels.hpp"
 
 namespace slm {
 
 namespace {
 
-uint64_t enabled_states() {
-    uint32_t low = 0, high = 0;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return (static_cast<uint64_t>(high) << 32) | low;
-}
-
-uint32_t read_features() {
-    uint32_t a = 0, b = 0, c = 0, d = 0;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
-    const uint64_t states = enabled_states();
-    const bool ymm = (states & 0x6) == 0x6, zmm = (states & 0xE6) == 0xE6, tiles = (states & 0x60000) == 0x60000;
-    uint32_t features = 0;
-    if (ymm && (c & bit_FMA)) features |= SLM_CPU_FEATURE_FMA;
-    if (ymm && (c & bit_F16C)) features |= SLM_CPU_FEATURE_F16C;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return features;
-    constexpr uint32_t avx512 = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
-    if (ymm && (b & bit_AVX2)) features |= SLM_CPU_FEATURE_AVX2;
-    if (zmm && (b & avx512) == avx512) features |= SLM_CPU_FEATURE_AVX512;
-    if (zmm && (c & bit_AVX512VNNI)) features |= SLM_CPU_FEATURE_AVX512_VNNI;
-    if (tiles && (d & (1u << 22))) features |= SLM_CPU_FEATURE_AMX_BF16;
-    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return features;
-    if (ymm && (a & (1u << 4))) features |= SLM_CPU_FEATURE_AVX_VNNI;
-    if (zmm && (a & (1u << 5))) features |= SLM_CPU_FEATURE_AVX512_BF16;
-    return features;
-}
-
-// From the least to the best.
-struct Level {
-    slm_isa isa;
-    const char *name;
-    const Kernels &(*kernels)();
-    uint32_t features;
-};
-
-constexpr uint32_t kAvx2 = SLM_CPU_FEATURE_AVX2 | SLM_CPU_FEATURE_FMA | SLM_CPU_FEATURE_F16C;
-constexpr uint32_t kAvx512 = kAvx2 | SLM_CPU_FEATURE_AVX512;
-constexpr Level kLevels[] = {
-    {SLM_ISA_SCALAR, "scalar", kernels_scalar, 0},
-    {SLM_ISA_AVX2, "avx2", kernels_avx2, kAvx2},
-    {SLM_ISA_AVX_VNNI, "avx_vnni", kernels_avx_vnni, kAvx2 | SLM_CPU_FEATURE_AVX_VNNI},
-    {SLM_ISA_AVX512, "avx512", kernels_avx512, kAvx512},
-    {SLM_ISA_AVX512_VNNI, "avx512_vnni", kernels_avx512_vnni, kAvx512 | SLM_CPU_FEATURE_AVX512_VNNI},
-    {SLM_ISA_AVX512_BF16, "avx512_bf16", kernels_avx512_bf16,
-     kAvx512 | SLM_CPU_FEATURE_AVX512_VNNI | SLM_CPU_FEATURE_AVX512_BF16},
-};
-
-const Level &level_of(slm_isa isa) {
-    for (const Level &level : kLevels)
-        if (level.isa == isa) return level;
-    return kLevels[0];
-}
-
 bool offered(const Level &level) {
     return (cpu_features() & level.features) == level.features;
+}
+
+const Level *find_level(slm_isa isa) {
+    for (const Level &level : cpu_levels())
+        if (level.isa == isa) return &level;
+    return nullptr;
 }
 
 }  // namespace
 
 uint32_t cpu_features() {
-    static const uint32_t features = read_features();
+    static const uint32_t features = read_cpu_features();
     return features;
 }
 
 bool cpu_offers(slm_isa isa) {
-    return offered(level_of(isa));
+    const Level *level = find_level(isa);
+    return level != nullptr && offered(*level);
 }
 
 const Kernels &kernels_of(slm_isa isa) {
-    return level_of(isa).kernels();
+    const Level *level = find_level(isa);
+    if (level == nullptr) fail(SLM_STATUS_UNSUPPORTED, "this processor family has no kernels of level %d", int(isa));
+    return level->kernels();
 }
 
 const Kernels &select_kernels() {
@@ -88,7 +43,7 @@ const Kernels &select_kernels() {
     const bool named = wanted != nullptr && *wanted != '\0';
     const Level *best = nullptr;
     std::string names;
-    for (const Level &level : kLevels) {
+    for (const Level &level : cpu_levels()) {
         names += names.empty() ? level.name : std::string(", ") + level.name;
         if (named && std::strcmp(wanted, level.name) == 0) {
             if (offered(level)) return level.kernels();
@@ -99,17 +54,6 @@ const Kernels &select_kernels() {
     }
     if (named) fail(SLM_STATUS_INVALID_ARGUMENT, "SLM_ISA is '%s', expected one of %s", wanted, names.c_str());
     return best->kernels();
-}
-
-void cpu_brand(char *out, int capacity) {
-    uint32_t words[12] = {};
-    for (uint32_t i = 0; i < 3; ++i)
-        if (!__get_cpuid(0x80000002 + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2], &words[4 * i + 3])) break;
-    char text[49] = {};
-    std::memcpy(text, words, 48);
-    const char *start = text;
-    while (*start == ' ') ++start;
-    std::snprintf(out, static_cast<size_t>(capacity), "%s", start);
 }
 
 }  // namespace slm

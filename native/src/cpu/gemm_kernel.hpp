@@ -64,7 +64,7 @@ static void gemm(const GemmTile &t) {
     for (int64_t n0 = 0; n0 < t.n;) {
         const int64_t left = t.n - n0;
         const auto valid = [left](int64_t width) { return left < width ? left : width; };
-#if defined(__AVX512F__)
+#if SLM_VECTOR_REGISTERS == 32
         if (left > 3 * w) {
             gemm_rows<6, 4>(t, n0, valid(4 * w));
             n0 += 4 * w;

@@ -20,6 +20,7 @@ static Kernels make_kernels(const char *name, slm_isa isa) {
     k.find_pack_rows = find_pack_rows;
     k.find_pack_columns = find_pack_columns;
     k.transpose = transpose;
+    k.fast_bf16 = kBf16Instructions;
     k.gemm_bf16 = gemm_bf16;
     k.to_bf16 = to_bf16;
     k.transpose_bf16 = transpose_bf16;

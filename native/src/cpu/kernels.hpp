@@ -73,6 +73,7 @@ struct Kernels {
     void (*transpose)(const float *rows, int64_t ld, int n_rows, int64_t n_columns, float *panel, int j0);
     PackRows (*find_pack_rows)(uint32_t ggml_type);        // nullptr: go over f32
     PackColumns (*find_pack_columns)(uint32_t ggml_type);  // nullptr: go over f32
+    bool fast_bf16;  // gemm_bf16 has instructions of its own, with a higher rate than f32
     void (*gemm_bf16)(const GemmTileBf16 &tile);
     void (*to_bf16)(int64_t n, const float *x, uint16_t *y);  // round to nearest even
     // panel pair (k/2, j0 + j) = (rows[j][k], rows[j][k+1])
@@ -120,17 +121,10 @@ struct Kernels {
     void (*dropout)(int64_t n, uint64_t key, uint64_t first, float p, ConstValues x, Values y);
 };
 
-const Kernels &kernels_scalar();
-const Kernels &kernels_avx2();
-const Kernels &kernels_avx_vnni();  // avx2 with integer dot products
-const Kernels &kernels_avx512();
-const Kernels &kernels_avx512_vnni();
-const Kernels &kernels_avx512_bf16();  // avx512 with bf16 products in hardware
-
 uint32_t cpu_features();  // slm_cpu_feature bits that CPU and operating system offer
 bool cpu_offers(slm_isa isa);
-const Kernels &kernels_of(slm_isa isa);
-const Kernels &select_kernels();  // the best that cpu_features() allows, lowered by SLM_ISA
+const Kernels &kernels_of(slm_isa isa);  // a level of this processor family
+const Kernels &select_kernels();         // the best that cpu_features() allows, lowered by SLM_ISA
 void cpu_brand(char *out, int capacity);
 
 }  // namespace slm

@@ -28,6 +28,17 @@ static inline vi dot_quads(vi sum, vi w, vi x) {
         _mm256_madd_epi16(_mm256_and_si256(u, _mm256_set1_epi16(255)), _mm256_srai_epi16(_mm256_slli_epi16(s, 8), 8));
     const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(u, 8), _mm256_srai_epi16(s, 8));
     return sum + (vi)_mm256_add_epi32(even, odd);
+#elif defined(SLM_NEON) && defined(__ARM_FEATURE_MATMUL_INT8)
+    return (vi)vusdotq_s32((int32x4_t)sum, (uint8x16_t)w, (int8x16_t)x);
+#elif defined(SLM_NEON)
+    const uint8x16_t u = (uint8x16_t)w;
+    const int8x16_t s = (int8x16_t)x;
+    const int16x8_t u_low = (int16x8_t)vmovl_u8(vget_low_u8(u)), u_high = (int16x8_t)vmovl_high_u8(u);
+    const int16x8_t s_low = vmovl_s8(vget_low_s8(s)), s_high = vmovl_high_s8(s);
+    const int32x4_t low = vpaddq_s32(vmull_s16(vget_low_s16(u_low), vget_low_s16(s_low)), vmull_high_s16(u_low, s_low));
+    const int32x4_t high =
+        vpaddq_s32(vmull_s16(vget_low_s16(u_high), vget_low_s16(s_high)), vmull_high_s16(u_high, s_high));
+    return sum + (vi)vpaddq_s32(low, high);
 #else
     for (int b = 0; b < 4; ++b) sum += ((w >> (8 * b)) & 255) * ((x << (24 - 8 * b)) >> 24);
     return sum;
@@ -99,7 +110,7 @@ static void gemm_q8_tiles(const GemmTileQ8 &t) {
 }
 
 static void gemm_q8(const GemmTileQ8 &t) {
-#if defined(__AVX512F__)
+#if SLM_VECTOR_REGISTERS == 32
     t.halves ? gemm_q8_tiles<6, 2, true>(t) : gemm_q8_tiles<6, 2, false>(t);
 #else
     t.halves ? gemm_q8_tiles<4, 1, true>(t) : gemm_q8_tiles<4, 1, false>(t);

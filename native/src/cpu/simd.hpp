@@ -7,6 +7,15 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(SLM_NEON)
+#include <arm_neon.h>
+#endif
+
+// Vector registers that a tile may fill.
+#if defined(__AVX512F__) || defined(SLM_NEON)
+#define SLM_VECTOR_REGISTERS 32
+#else
+#define SLM_VECTOR_REGISTERS 16
 #endif
 
 namespace slm {
@@ -31,7 +40,11 @@ static inline void store(float *p, vf v) {
     *reinterpret_cast<vfu *>(p) = v;
 }
 static inline vf set1(float x) {
+#if defined(SLM_NEON)
+    return (vf)vdupq_n_f32(x);
+#else
     return vf{} + x;
+#endif
 }
 
 // bf16 values: the upper halves of f32 numbers.
@@ -68,6 +81,8 @@ static inline vf fma(vf a, vf b, vf c) {
     return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__AVX2__)
     return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(SLM_NEON)
+    return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
     return a * b + c;
 #endif

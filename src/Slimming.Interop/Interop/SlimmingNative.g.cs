@@ -27,6 +27,8 @@ internal enum slm_isa : uint
     SLM_ISA_AVX512_BF16 = 3,
     SLM_ISA_AVX512_VNNI = 4,
     SLM_ISA_AVX_VNNI = 5,
+    SLM_ISA_NEON = 6,
+    SLM_ISA_NEON_BF16 = 7,
 }
 
 [NativeTypeName("unsigned int")]
@@ -40,6 +42,9 @@ internal enum slm_cpu_feature : uint
     SLM_CPU_FEATURE_AVX512_BF16 = 32,
     SLM_CPU_FEATURE_AVX_VNNI = 64,
     SLM_CPU_FEATURE_AMX_BF16 = 128,
+    SLM_CPU_FEATURE_NEON = 256,
+    SLM_CPU_FEATURE_NEON_BF16 = 512,
+    SLM_CPU_FEATURE_NEON_I8MM = 1024,
 }
 
 [NativeTypeName("unsigned int")]
