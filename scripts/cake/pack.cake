@@ -7,7 +7,7 @@ Task("Pack")
 {
     var folder = MakeAbsolute(Directory("artifacts/packages")).FullPath;
     CleanDirectory(folder);
-    foreach (var name in new[] { "Gguf", "Interop", "LlamaCpp", "Results", "Training", "Evaluation", "Cli" })
+    foreach (var name in new[] { "Gguf", "Interop", "LlamaCpp", "Models", "Results", "Training", "Evaluation", "Cli" })
     {
         var tool = name == "Cli" ? " -p:Packing=true" : "";
         RunQuietly("dotnet", $"pack src/Slimming.{name} -c Release --no-restore --nologo -v q -o \"{folder}\"{tool}");

@@ -6,8 +6,7 @@ using Slimming.LlamaCpp;
 using Slimming.Results;
 using Slimming.Shared;
 using Slimming.Training.Data;
-using Slimming.Training.Export;
-using Slimming.Training.Models;
+using Slimming.Models;
 using Slimming.Training.Templates;
 
 namespace Slimming.Training;
@@ -41,7 +40,7 @@ internal sealed class TrainSetup : IDisposable
         (Context, Plan) = MemoryPlanner.Choose(
             options,
             Data.Longest,
-            ComputeOf(options),
+            ComputeChoice.Of(options.Compute),
             parameters => NativeContext.Plan(model.Native, adapter, parameters)
         );
     }
@@ -242,13 +241,6 @@ internal sealed class TrainSetup : IDisposable
         }
         return DataSet.Open(options, vocabulary.Vocab, model.ChatTemplate);
     }
-
-    /// <summary>
-    /// auto is f32, the mode that reference runs are compared in. A choice by instruction set needs measured losses of
-    /// bf16 runs first.
-    /// </summary>
-    private static ComputeMode ComputeOf(TrainOptions options) =>
-        options.Compute == "auto" ? ComputeMode.F32 : Enum.Parse<ComputeMode>(options.Compute, ignoreCase: true);
 
     private static AdapterParams AdapterParams(TrainOptions options) =>
         options.IsFull

@@ -3,7 +3,7 @@ using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.Training.Data;
 using Slimming.Training.Export;
-using Slimming.Training.Models;
+using Slimming.Models;
 
 namespace Slimming.Training;
 

@@ -1,8 +1,7 @@
 using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.LlamaCpp;
-using Slimming.Training.Export;
-using Slimming.Training.Models;
+using Slimming.Models;
 
 namespace Slimming.Fuzz;
 

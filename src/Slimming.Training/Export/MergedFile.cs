@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.LlamaCpp;
-using Slimming.Training.Models;
+using Slimming.Models;
 
 namespace Slimming.Training.Export;
 

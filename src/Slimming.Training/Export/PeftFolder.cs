@@ -6,7 +6,7 @@ using System.Text.Json.Nodes;
 using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.Shared;
-using Slimming.Training.Models;
+using Slimming.Models;
 
 namespace Slimming.Training.Export;
 

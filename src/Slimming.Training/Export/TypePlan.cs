@@ -1,7 +1,7 @@
 using System.Text.RegularExpressions;
 using Slimming.Gguf;
 using Slimming.LlamaCpp;
-using Slimming.Training.Models;
+using Slimming.Models;
 
 namespace Slimming.Training.Export;
 

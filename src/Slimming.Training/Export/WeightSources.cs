@@ -1,3 +1,4 @@
+using Slimming.Models;
 using Slimming.Gguf;
 using Slimming.Interop;
 

@@ -1,3 +1,5 @@
+using Slimming.Models;
+
 namespace Slimming.Training;
 
 /// <summary>Every option of <c>train</c> and <c>plan</c>.</summary>
@@ -112,7 +114,7 @@ public static class TrainOptionTable
         },
         new("compute", OptionKind.Text, "auto", "Arithmetic of the products; auto is f32.")
         {
-            Choices = ["auto", "f32", "bf16", "int8"],
+            Choices = ComputeChoice.Names,
         },
         Whole("threads", 0, "Threads; 0 for every usable core."),
         new("memory", OptionKind.Size, null, "Bytes the run may use, e.g. 600MiB or 2GiB.") { Placeholder = "SIZE" },

@@ -3,7 +3,7 @@ using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.TestSupport;
 using Slimming.Training.Export;
-using Slimming.Training.Models;
+using Slimming.Models;
 using Slimming.Training.Tests.Models;
 
 namespace Slimming.Training.Tests.Export;

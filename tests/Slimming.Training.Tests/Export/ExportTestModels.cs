@@ -1,6 +1,5 @@
 using Slimming.Interop;
-using Slimming.Training.Export;
-using Slimming.Training.Models;
+using Slimming.Models;
 
 namespace Slimming.Training.Tests.Export;
 

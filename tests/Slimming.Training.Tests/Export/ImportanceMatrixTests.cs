@@ -4,7 +4,7 @@ using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.LlamaCpp;
 using Slimming.Training.Export;
-using Slimming.Training.Models;
+using Slimming.Models;
 using Slimming.Training.Tests.Models;
 
 namespace Slimming.Training.Tests.Export;

@@ -7,7 +7,7 @@ using Slimming.Interop;
 using Slimming.LlamaCpp;
 using Slimming.TestSupport;
 using Slimming.Training.Export;
-using Slimming.Training.Models;
+using Slimming.Models;
 using Slimming.Training.Tests.Models;
 
 namespace Slimming.Training.Tests.Export;

@@ -2,7 +2,7 @@ using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.Shared;
 using Slimming.TestSupport;
-using Slimming.Training.Models;
+using Slimming.Models;
 
 namespace Slimming.Training.Tests.Models;
 

@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.TestSupport;
-using Slimming.Training.Models;
+using Slimming.Models;
 
 namespace Slimming.Training.Tests.Runs;
 

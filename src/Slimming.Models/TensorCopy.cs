@@ -1,7 +1,7 @@
 using Slimming.Gguf;
 using Slimming.Interop;
 
-namespace Slimming.Training.Export;
+namespace Slimming.Models;
 
 /// <summary>Bytes of tensors on their way into a file, in pieces that need no second copy of a large tensor.</summary>
 internal static class TensorCopy

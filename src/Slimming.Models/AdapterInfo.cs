@@ -1,6 +1,6 @@
 using Slimming.Interop;
 
-namespace Slimming.Training.Export;
+namespace Slimming.Models;
 
 /// <summary>What an adapter file says of itself.</summary>
 /// <param name="Path">The file.</param>

@@ -4,7 +4,7 @@ using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.Shared;
 
-namespace Slimming.Training.Models;
+namespace Slimming.Models;
 
 /// <summary>A GGUF model file, mapped, checked and opened in the library. Its weights stay in the mapping.</summary>
 public sealed class BaseModel : IDisposable

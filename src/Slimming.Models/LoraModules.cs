@@ -1,7 +1,7 @@
 using Slimming.Gguf;
 using Slimming.Interop;
 
-namespace Slimming.Training.Export;
+namespace Slimming.Models;
 
 /// <summary>The A and B of one adapted weight.</summary>
 internal sealed record LoraModule(string BaseName, LoraTargets Target, GgufTensor A, GgufTensor B)

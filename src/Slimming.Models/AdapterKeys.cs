@@ -1,4 +1,4 @@
-namespace Slimming.Training.Export;
+namespace Slimming.Models;
 
 /// <summary>Metadata keys of an adapter file: llama.cpp's own and ours, which it ignores.</summary>
 internal static class AdapterKeys

@@ -1,7 +1,7 @@
 using Slimming.Gguf;
 using Slimming.Interop;
 
-namespace Slimming.Training.Models;
+namespace Slimming.Models;
 
 /// <summary>Reads what a decoder is from a GGUF file's keys and checks its tensors against that.</summary>
 public static class ModelConfig

@@ -1,9 +1,8 @@
 using System.Runtime.InteropServices;
 using Slimming.Gguf;
 using Slimming.Interop;
-using Slimming.Training.Models;
 
-namespace Slimming.Training.Export;
+namespace Slimming.Models;
 
 /// <summary>LoRA adapters as GGUF files that stock llama.cpp loads. Equal parameters give equal bytes.</summary>
 public static class AdapterFile

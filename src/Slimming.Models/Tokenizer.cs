@@ -1,6 +1,6 @@
 using Slimming.Gguf;
 
-namespace Slimming.Training.Models;
+namespace Slimming.Models;
 
 /// <summary>The metadata of a model file that says how text becomes tokens.</summary>
 internal static class Tokenizer

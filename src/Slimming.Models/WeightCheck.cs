@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 using Slimming.Gguf;
 using Slimming.Interop;
 
-namespace Slimming.Training.Models;
+namespace Slimming.Models;
 
 /// <summary>Looks through all weights of a file for values that are not finite: one of them spoils every logit.</summary>
 internal static class WeightCheck

@@ -1,7 +1,7 @@
 using Slimming.Gguf;
 using Slimming.Interop;
 
-namespace Slimming.Training.Models;
+namespace Slimming.Models;
 
 /// <summary>
 /// What a model architecture does that its GGUF keys do not say. Adding an architecture that the decoder covers is one
