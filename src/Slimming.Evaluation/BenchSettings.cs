@@ -16,28 +16,26 @@ public static class BenchSettings
     /// <summary>What stands before the hashes of a task's data files.</summary>
     private const string DataPart = ", data ";
 
-    /// <param name="engine">How the model is run.</param>
+    /// <param name="run">The model and how it is run.</param>
     /// <param name="options">What is scored.</param>
     /// <param name="engineName">Name and version of the engine.</param>
     /// <param name="chatTemplate">Source of the chat template; null for raw prompts.</param>
     /// <param name="reference">The model that distances are measured from; null without one.</param>
     /// <exception cref="SlimmingException">A data file of a task is absent.</exception>
     public static SortedDictionary<string, string> Of(
-        LlamaEngineOptions engine,
+        EngineRun run,
         BenchOptions options,
         string engineName,
         string? chatTemplate,
-        LlamaEngineOptions? reference = null
+        EngineRun? reference = null
     )
     {
-        ArgumentNullException.ThrowIfNull(engine);
+        ArgumentNullException.ThrowIfNull(run);
         ArgumentNullException.ThrowIfNull(options);
         var settings = new SortedDictionary<string, string>(StringComparer.Ordinal)
         {
             ["engine"] = engineName,
-            ["batch_plan"] = $"{BenchRunner.BatchItems} items, n_batch {LlamaEngine.BatchTokens}",
-            ["cache_type"] = GgmlTypes.Name(engine.CacheType),
-            ["flash_attention"] = engine.FlashAttention ? "on" : "off",
+            ["batch_plan"] = $"{BenchRunner.BatchItems} items, n_batch {run.BatchTokens}",
             ["tasks"] = string.Join(
                 ",",
                 options.Groups.Select(g => g.Label).Concat(options.Tasks.Select(task => task.Name))
@@ -53,7 +51,11 @@ public static class BenchSettings
         {
             settings["fewshot_as_multiturn"] = "on";
         }
-        AddModel(settings, "", engine);
+        foreach (var (name, value) in run.Settings)
+        {
+            settings.Add(name, value);
+        }
+        AddModel(settings, "", run);
         if (reference is not null)
         {
             AddModel(settings, ScoredItems.ReferencePrefix, reference);
@@ -81,7 +83,7 @@ public static class BenchSettings
         };
     }
 
-    private static void AddModel(SortedDictionary<string, string> settings, string prefix, LlamaEngineOptions model)
+    private static void AddModel(SortedDictionary<string, string> settings, string prefix, EngineRun model)
     {
         settings[prefix + "model_sha256"] = HashOfFile(model.Model);
         if (model.Adapter is { } adapter)

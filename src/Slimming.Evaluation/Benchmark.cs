@@ -5,7 +5,6 @@ using Slimming.Evaluation.Engine;
 using Slimming.Evaluation.Scoring;
 using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
-using Slimming.LlamaCpp;
 using Slimming.Results;
 
 namespace Slimming.Evaluation;
@@ -28,7 +27,7 @@ public static class Benchmark
     /// <exception cref="SlimmingException">Wrong tasks or data (2), or no finite score (1).</exception>
     /// <exception cref="ResultsException">The folder holds other results and <paramref name="force"/> is not set.</exception>
     public static BenchResult Run(
-        LlamaEngine engine,
+        IModelEngine engine,
         BenchOptions options,
         string outFolder,
         bool force = false,
@@ -43,7 +42,7 @@ public static class Benchmark
     }
 
     private static (BenchRunner Runner, RunInfo Info) Prepare(
-        LlamaEngine engine,
+        IModelEngine engine,
         BenchOptions options,
         ModelDivergence? reference
     )
@@ -51,6 +50,7 @@ public static class Benchmark
         ArgumentNullException.ThrowIfNull(engine);
         ArgumentNullException.ThrowIfNull(options);
         RefuseFamilies(options);
+        RefuseKinds(options, engine.Kinds, engine.Name);
         RefuseReference(options, reference is not null);
         if (options.Chat is null != options.ChatSource is null)
         {
@@ -63,8 +63,7 @@ public static class Benchmark
             typeof(Benchmark).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion
             ?? "";
         var (version, commit) = text.Split('+', 2) is [var first, var second] ? (first, second) : (text, "");
-        var run = engine.Options;
-        var threads = run.Threads > 0 ? run.Threads : Environment.ProcessorCount;
+        var run = engine.Run;
         RunInfo info = new()
         {
             Label = Path.GetFileName(run.Adapter ?? run.Model),
@@ -74,8 +73,8 @@ public static class Benchmark
                 ["version"] = version,
                 ["commit"] = commit,
                 ["machine"] = MachineName(),
-                ["threads"] = threads.ToString(CultureInfo.InvariantCulture),
-                ["cpu_features"] = LlamaRuntime.SystemInfo,
+                ["threads"] = run.Threads.ToString(CultureInfo.InvariantCulture),
+                ["cpu_features"] = run.CpuFeatures,
                 ["model"] = run.Model,
                 ["adapter"] = run.Adapter ?? "",
                 ["data_dir"] = options.DataDir,
@@ -98,6 +97,26 @@ public static class Benchmark
             throw new SlimmingException(
                 ExitCode.Usage,
                 $"task {family.Name} stands for {family.Variants.Count} tasks: pass what TaskSelection.Of makes of it"
+            );
+        }
+    }
+
+    /// <param name="options">What is to be scored.</param>
+    /// <param name="kinds">What an engine can be asked about.</param>
+    /// <param name="engine">Its name.</param>
+    /// <exception cref="SlimmingException">Tasks of other kinds; names all of them.</exception>
+    public static void RefuseKinds(BenchOptions options, IReadOnlyList<TaskKind> kinds, string engine)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(kinds);
+        var others = options.Tasks.Where(task => !kinds.Any(kind => kind == task.Kind)).ToList();
+        if (others.Count > 0)
+        {
+            var does = others.Exists(task => task.Kind == TaskKind.GenerateUntil) ? "generate text" : "compare models";
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"--engine {engine} cannot run {string.Join(", ", others.Select(task => task.Name))}: it scores "
+                    + $"log-likelihoods and does not {does}; run them with --engine libllama"
             );
         }
     }

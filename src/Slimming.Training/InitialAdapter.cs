@@ -1,6 +1,6 @@
-using Slimming.Models;
 using Slimming.Gguf;
 using Slimming.Interop;
+using Slimming.Models;
 
 namespace Slimming.Training;
 

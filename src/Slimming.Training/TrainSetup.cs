@@ -3,10 +3,10 @@ using System.Text.Json.Nodes;
 using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.LlamaCpp;
+using Slimming.Models;
 using Slimming.Results;
 using Slimming.Shared;
 using Slimming.Training.Data;
-using Slimming.Models;
 using Slimming.Training.Templates;
 
 namespace Slimming.Training;

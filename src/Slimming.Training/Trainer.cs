@@ -1,9 +1,9 @@
 using System.Text.Json;
 using Slimming.Gguf;
 using Slimming.Interop;
+using Slimming.Models;
 using Slimming.Training.Data;
 using Slimming.Training.Export;
-using Slimming.Models;
 
 namespace Slimming.Training;
 

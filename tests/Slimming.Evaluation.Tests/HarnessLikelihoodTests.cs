@@ -18,7 +18,7 @@ namespace Slimming.Evaluation.Tests;
 public sealed class HarnessLikelihoodTests(F32Model f32) : IClassFixture<F32Model>
 {
     /// <summary>F32 weights, F32 cache, no flash attention.</summary>
-    private const double Tight = 0.002;
+    internal const double Tight = 0.002;
 
     public static TheoryData<string, int?> Tasks =>
         new()
@@ -105,8 +105,18 @@ public sealed class HarnessLikelihoodTests(F32Model f32) : IClassFixture<F32Mode
 
     private static (List<JsonElement> Rows, List<ItemRow> Scored) Score(string model, string name, int? shots)
     {
-        var rows = Lines(name);
         using var engine = Open(model);
+        return Score(engine, Lines(name), name, shots);
+    }
+
+    /// <summary>The first items of a task, scored, beside the reference's rows of them.</summary>
+    internal static (List<JsonElement> Rows, List<ItemRow> Scored) Score(
+        IScoringEngine engine,
+        List<JsonElement> rows,
+        string name,
+        int? shots
+    )
+    {
         var task = TaskCatalog.Find(name);
         var items = new ItemBuilder(task, SharedFiles.Require("data"), shots).Build(0, rows.Count).ToList();
         var scored = new ItemScorer(task, engine, addBos: false, maxGenTokens: 1).Score(
@@ -172,7 +182,7 @@ public sealed class HarnessLikelihoodTests(F32Model f32) : IClassFixture<F32Mode
         );
     }
 
-    private static double MeanError(List<JsonElement> rows, List<ItemRow> scored) => Errors(rows, scored).Average();
+    internal static double MeanError(List<JsonElement> rows, List<ItemRow> scored) => Errors(rows, scored).Average();
 
     private static double MaxError(List<JsonElement> rows, List<ItemRow> scored) => Errors(rows, scored).Max();
 
@@ -184,10 +194,10 @@ public sealed class HarnessLikelihoodTests(F32Model f32) : IClassFixture<F32Mode
 
     private static LlamaEngine Open(string model) => LlamaEngine.Open(new LlamaEngineOptions { Model = model });
 
-    private static List<double> Doubles(JsonElement row, string name) =>
+    internal static List<double> Doubles(JsonElement row, string name) =>
         [.. row.GetProperty(name).EnumerateArray().Select(value => value.GetDouble())];
 
-    private static List<JsonElement> Lines(string name) =>
+    internal static List<JsonElement> Lines(string name) =>
         [
             .. File.ReadLines(SharedFiles.Require($"fixtures/harness/{name}.jsonl"))
                 .Select(line =>

@@ -1,4 +1,5 @@
 using Slimming.Gguf;
+using Slimming.Models;
 
 namespace Slimming.Cli.Bench;
 
@@ -23,10 +24,13 @@ internal sealed record BenchRequest
     public bool AllowMissing { get; init; }
     public bool Bos { get; init; }
     public int? MaxGenTokens { get; init; }
-    public string CacheType { get; init; } = "f32";
-    public string FlashAttention { get; init; } = "off";
+    public string? CacheType { get; init; }
+    public string? FlashAttention { get; init; }
     public string Engine { get; init; } = "libllama";
+    public string? Compute { get; init; }
     public bool Force { get; init; }
+
+    public bool IsNative => Engine == "native";
 
     /// <summary>Refuses what cannot be honoured, before any file is opened.</summary>
     public void Check()
@@ -51,11 +55,23 @@ internal sealed record BenchRequest
             ReferenceScale is null || float.IsFinite(ReferenceScale.Value),
             $"--reference-scale {ReferenceScale}: expected a finite number"
         );
-        Require(Engine == "libllama", $"--engine {Engine}: expected libllama");
-        Require(FlashAttention is "on" or "off", $"--flash-attention {FlashAttention}: expected on or off");
-        Require(CacheType is "f32" or "f16" or "bf16", $"--cache-type {CacheType}: expected f32, f16 or bf16");
+        CheckEngine();
         var twice = Tasks.GroupBy(task => task, StringComparer.Ordinal).FirstOrDefault(group => group.Count() > 1);
         Require(twice is null, $"--tasks names {twice?.Key} twice");
+    }
+
+    private void CheckEngine()
+    {
+        Require(Engine is "libllama" or "native", $"--engine {Engine}: expected libllama or native");
+        Require(FlashAttention is null or "on" or "off", $"--flash-attention {FlashAttention}: expected on or off");
+        Require(CacheType is null or "f32" or "f16" or "bf16", $"--cache-type {CacheType}: expected f32, f16 or bf16");
+        Require(!IsNative || FlashAttention is null, "--flash-attention is an option of --engine libllama");
+        Require(!IsNative || CacheType is null, "--cache-type is an option of --engine libllama");
+        Require(IsNative || Compute is null, "--compute is an option of --engine native");
+        Require(
+            Compute is null || ComputeChoice.Names.Contains(Compute, StringComparer.Ordinal),
+            $"--compute {Compute}: expected one of {string.Join(", ", ComputeChoice.Names)}"
+        );
     }
 
     private static void Require(bool holds, string problem)

@@ -4,6 +4,7 @@ using Slimming.Evaluation.Engine;
 using Slimming.Evaluation.Items;
 using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
+using Slimming.Models;
 using Slimming.Results;
 using Slimming.Training.Templates;
 
@@ -30,28 +31,12 @@ internal static class BenchSession
             AddBos = request.Bos,
         };
         Benchmark.RefuseReference(options, request.ReferenceModel is not null);
-        _ = GgmlTypes.TryParse(request.CacheType, out var cacheType);
-        var engineOptions = new LlamaEngineOptions
+        if (request.IsNative)
         {
-            Model = request.Model!,
-            Adapter = request.Adapter,
-            Scale = request.Scale ?? 1,
-            Threads = request.Threads,
-            CacheType = cacheType,
-            FlashAttention = request.FlashAttention == "on",
-        };
-        using var engine = LlamaEngine.Open(engineOptions);
-        using var reference = request.ReferenceModel is { } other
-            ? ModelDivergence.Open(
-                new LlamaEngineOptions
-                {
-                    Model = other,
-                    Adapter = request.ReferenceAdapter,
-                    Scale = request.ReferenceScale ?? 1,
-                },
-                engine
-            )
-            : null;
+            Benchmark.RefuseKinds(options, NativeEngine.SupportedKinds, request.Engine);
+        }
+        using IModelEngine engine = request.IsNative ? OpenNative(request) : OpenLlama(request);
+        using var reference = engine is LlamaEngine llama ? OpenReference(request, llama) : null;
         using var template = request.ChatTemplate ? ModelTemplate.Open(engine.Model) : null;
         if (template is not null)
         {
@@ -69,6 +54,47 @@ internal static class BenchSession
         }
         return (result.Folder, result.Summary);
     }
+
+    private static LlamaEngine OpenLlama(BenchRequest request)
+    {
+        _ = GgmlTypes.TryParse(request.CacheType ?? "f32", out var cacheType);
+        return LlamaEngine.Open(
+            new LlamaEngineOptions
+            {
+                Model = request.Model!,
+                Adapter = request.Adapter,
+                Scale = request.Scale ?? 1,
+                Threads = request.Threads,
+                CacheType = cacheType,
+                FlashAttention = request.FlashAttention == "on",
+            }
+        );
+    }
+
+    private static NativeEngine OpenNative(BenchRequest request) =>
+        NativeEngine.Open(
+            new NativeEngineOptions
+            {
+                Model = request.Model!,
+                Adapter = request.Adapter,
+                Scale = request.Scale ?? 1,
+                Threads = request.Threads,
+                Compute = ComputeChoice.Of(request.Compute ?? "auto"),
+            }
+        );
+
+    private static ModelDivergence? OpenReference(BenchRequest request, LlamaEngine engine) =>
+        request.ReferenceModel is { } other
+            ? ModelDivergence.Open(
+                new LlamaEngineOptions
+                {
+                    Model = other,
+                    Adapter = request.ReferenceAdapter,
+                    Scale = request.ReferenceScale ?? 1,
+                },
+                engine
+            )
+            : null;
 
     /// <summary>The tasks asked for. Members of a group without data are an error unless asked to be left out.</summary>
     private static TaskSelection Select(BenchRequest request, VerbContext context)

@@ -43,20 +43,19 @@ internal static class BenchVerb
         {
             Description = "Most tokens of a generated answer [the task's own number].",
         };
-        Option<string> cache = new("--cache-type")
+        Option<string?> cache = new("--cache-type")
         {
-            Description = "Key/value cache: f32, f16 or bf16.",
-            DefaultValueFactory = _ => "f32",
+            Description = "libllama: key/value cache in f32, f16 or bf16 [f32].",
         };
-        Option<string> flash = new("--flash-attention")
-        {
-            Description = "on or off.",
-            DefaultValueFactory = _ => "off",
-        };
+        Option<string?> flash = new("--flash-attention") { Description = "libllama: on or off [off]." };
         Option<string> engine = new("--engine")
         {
-            Description = "What runs the model: libllama.",
+            Description = "What runs the model: libllama, or native, which scores log-likelihoods faster.",
             DefaultValueFactory = _ => "libllama",
+        };
+        Option<string?> compute = new("--compute")
+        {
+            Description = "native: arithmetic of the products, auto, f32, bf16 or int8 [auto, which is f32].",
         };
         Option<bool> multiturn = new("--fewshot-as-multiturn")
         {
@@ -96,6 +95,7 @@ internal static class BenchVerb
             cache,
             flash,
             engine,
+            compute,
             list,
             force,
             json,
@@ -131,9 +131,10 @@ internal static class BenchVerb
                                 AllowMissing = parsed.GetValue(allowMissing),
                                 Bos = parsed.GetValue(bos),
                                 MaxGenTokens = parsed.GetValue(maxGen),
-                                CacheType = parsed.GetValue(cache)!,
-                                FlashAttention = parsed.GetValue(flash)!,
+                                CacheType = parsed.GetValue(cache),
+                                FlashAttention = parsed.GetValue(flash),
                                 Engine = parsed.GetValue(engine)!,
+                                Compute = parsed.GetValue(compute),
                                 Force = parsed.GetValue(force),
                             },
                             parsed.GetValue(json),
@@ -145,6 +146,7 @@ internal static class BenchVerb
                 "slimming bench --model base.gguf --adapter a.gguf --tasks my-task.yaml --chat-template --out results/tuned",
                 "slimming bench --model base.gguf --tasks mmlu,squad --shots 5 --data-dir data --out results/base",
                 "slimming bench --model merged.gguf --tasks kl --reference-model base.gguf --reference-adapter a.gguf --limit 40 --out results/merged",
+                "slimming bench --model base.gguf --tasks hellaswag --engine native --compute bf16 --data-dir data --out results/base",
                 "slimming bench --list --data-dir data"
             );
     }

@@ -24,7 +24,9 @@ internal static class RunPairing
             throw Refuse(start, tuned, "tasks", string.Join(",", start.Tasks), string.Join(",", tuned.Tasks));
         }
         var (here, there) = (start.Info.Settings, tuned.Info.Settings);
-        foreach (var key in here.Keys.Union(there.Keys, StringComparer.Ordinal).Order(StringComparer.Ordinal))
+        var keys = here.Keys.Union(there.Keys, StringComparer.Ordinal);
+        // Another engine has other settings of its own: it is named before them.
+        foreach (var key in keys.OrderBy(key => key != "engine").ThenBy(key => key, StringComparer.Ordinal))
         {
             var compared =
                 !ScoredItems.ModelKeys.Contains(key, StringComparer.Ordinal)

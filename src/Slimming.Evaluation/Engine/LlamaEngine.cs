@@ -1,3 +1,4 @@
+using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.LlamaCpp;
@@ -18,7 +19,7 @@ public sealed record LlamaEngineOptions
 }
 
 /// <summary>Scores and generates with libllama in this process.</summary>
-public sealed class LlamaEngine : IScoringEngine
+public sealed class LlamaEngine : IModelEngine
 {
     /// <summary>A shorter header is not worth a sequence of its own.</summary>
     private const int ShortestHeader = 32;
@@ -39,9 +40,6 @@ public sealed class LlamaEngine : IScoringEngine
         _generator = new GreedyGenerator(model, Codec, NewContext, options.CacheType);
     }
 
-    /// <summary>Tokens decoded at once (n_batch): with a task, all that the composition of its passes depends on.</summary>
-    public static int BatchTokens => LlamaScorer.SliceTokens;
-
     public string Name => $"libllama {LlamaRuntime.Version}";
 
     public ITextCodec Codec { get; }
@@ -51,7 +49,21 @@ public sealed class LlamaEngine : IScoringEngine
     /// <summary>What it was opened with.</summary>
     public LlamaEngineOptions Options => _options;
 
-    /// <summary>The model behind the engine, for its chat template and vocabulary.</summary>
+    public EngineRun Run =>
+        new(_options.Model, _options.Adapter, _options.Scale)
+        {
+            Threads = _options.Threads > 0 ? _options.Threads : Environment.ProcessorCount,
+            BatchTokens = LlamaScorer.SliceTokens,
+            Settings = new Dictionary<string, string>(StringComparer.Ordinal)
+            {
+                ["cache_type"] = GgmlTypes.Name(_options.CacheType),
+                ["flash_attention"] = _options.FlashAttention ? "on" : "off",
+            },
+            CpuFeatures = LlamaRuntime.SystemInfo,
+        };
+
+    public IReadOnlyList<TaskKind> Kinds => Enum.GetValues<TaskKind>();
+
     public LlamaModel Model => _model;
 
     public static LlamaEngine Open(LlamaEngineOptions options)
@@ -81,7 +93,7 @@ public sealed class LlamaEngine : IScoringEngine
         ArgumentNullException.ThrowIfNull(requests);
         // One cache at a time.
         _generator.Dispose();
-        var inputs = requests.Select(Input).ToList();
+        var inputs = requests.Select(request => ScoreInput.Of(request, MaxLength)).ToList();
         var sums = _scorer.Score(
             [.. inputs.Zip(requests, (input, request) => (input.Tokens, request.Continuation))],
             cancellation
@@ -118,10 +130,10 @@ public sealed class LlamaEngine : IScoringEngine
             new LlamaContextOptions
             {
                 ContextTokens = cells,
-                BatchTokens = BatchTokens,
-                MicroBatchTokens = BatchTokens,
+                BatchTokens = LlamaScorer.SliceTokens,
+                MicroBatchTokens = LlamaScorer.SliceTokens,
                 Sequences = sequences,
-                Threads = _options.Threads > 0 ? _options.Threads : Environment.ProcessorCount,
+                Threads = Run.Threads,
                 CacheType = _options.CacheType,
                 FlashAttention = _options.FlashAttention,
                 UnifiedCache = unified,
@@ -140,40 +152,5 @@ public sealed class LlamaEngine : IScoringEngine
         _generator.Dispose();
         _adapter?.Dispose();
         _model.Dispose();
-    }
-
-    /// <summary>All tokens but the last, and no more of them than the model takes: the oldest go.</summary>
-    private (int[] Tokens, bool Truncated) Input(ScoreRequest request)
-    {
-        if (request.Context.Length == 0 || request.Continuation.Length == 0)
-        {
-            throw new ArgumentException(
-                $"a request of {request.Context.Length} context and {request.Continuation.Length} continuation tokens: each needs one or more"
-            );
-        }
-        if (request.Continuation.Length > MaxLength)
-        {
-            throw new SlimmingException(
-                ExitCode.Usage,
-                $"a continuation of {request.Continuation.Length} tokens does not fit the model's context of {MaxLength}"
-            );
-        }
-        int[] input = [.. request.Context, .. request.Continuation.AsSpan(..^1)];
-        return input.Length > MaxLength ? (input[^MaxLength..], true) : (input, false);
-    }
-
-    private sealed class VocabCodec(LlamaVocab vocab) : ITextCodec
-    {
-        public int Bos => vocab.Bos;
-
-        public bool AddsBos => vocab.AddBos;
-
-        public int PrefixToken => vocab.Bos >= 0 ? vocab.Bos : vocab.Eos;
-
-        public int[] Tokenize(string text) => vocab.Tokenize(text, addSpecial: false, parseSpecial: true);
-
-        public string Detokenize(ReadOnlySpan<int> tokens) => vocab.Detokenize(tokens, special: false);
-
-        public bool EndsAnswer(int token) => token == vocab.Eos || token == vocab.Eot;
     }
 }

@@ -25,7 +25,7 @@ public sealed class ModelDivergence : IDisposable
     private ModelDivergence(LlamaEngine reference, LlamaEngine model) => (_reference, _model) = (reference, model);
 
     /// <summary>The reference's own files.</summary>
-    public LlamaEngineOptions Reference => _reference.Options;
+    public EngineRun Reference => _reference.Run;
 
     /// <param name="reference">File, adapter and scale of the reference; how it runs is taken from the model.</param>
     /// <param name="model">The model that is measured; it stays the caller's.</param>

@@ -5,8 +5,8 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Slimming.Gguf;
 using Slimming.Interop;
-using Slimming.Shared;
 using Slimming.Models;
+using Slimming.Shared;
 
 namespace Slimming.Training.Export;
 

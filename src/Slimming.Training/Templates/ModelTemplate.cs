@@ -1,7 +1,7 @@
 using Slimming.Gguf;
 using Slimming.LlamaCpp;
-using Slimming.Training.Data;
 using Slimming.Models;
+using Slimming.Training.Data;
 
 namespace Slimming.Training.Templates;
 

@@ -26,8 +26,10 @@ public sealed class KillTests : IDisposable
     [Fact]
     public void Train_survives() => Train(kills: 5);
 
-    [Fact]
-    public void Bench_survives() => Bench(kills: 3);
+    [Theory]
+    [InlineData("libllama")]
+    [InlineData("native")]
+    public void Bench_survives(string engine) => Bench(kills: 3, engine);
 
     [Fact]
     public void Bench_loses_at_most_the_batch_in_flight()
@@ -119,10 +121,10 @@ public sealed class KillTests : IDisposable
         );
     }
 
-    private void Bench(int kills)
+    private void Bench(int kills, string engine = "libllama")
     {
         LetterTask task = new(_temp);
-        string[] args(string name) => task.Bench(_temp[name]);
+        string[] args(string name) => task.Bench(_temp[name], "--engine", engine);
         _harness.Undisturbed(args("a"));
         var expected = LetterTask.Results(_temp["a"]);
         var (duringPart, rounds) = (0, 0);

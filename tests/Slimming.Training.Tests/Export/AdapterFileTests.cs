@@ -1,9 +1,9 @@
 using System.Runtime.InteropServices;
 using Slimming.Gguf;
 using Slimming.Interop;
+using Slimming.Models;
 using Slimming.TestSupport;
 using Slimming.Training.Export;
-using Slimming.Models;
 using Slimming.Training.Tests.Models;
 
 namespace Slimming.Training.Tests.Export;

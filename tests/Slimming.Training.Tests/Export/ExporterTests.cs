@@ -3,9 +3,9 @@ using System.Text.Json.Nodes;
 using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.LlamaCpp;
+using Slimming.Models;
 using Slimming.TestSupport;
 using Slimming.Training.Export;
-using Slimming.Models;
 using Slimming.Training.Tests.Models;
 
 namespace Slimming.Training.Tests.Export;

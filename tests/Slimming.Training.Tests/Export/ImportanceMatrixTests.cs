@@ -3,8 +3,8 @@ using System.Text;
 using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.LlamaCpp;
-using Slimming.Training.Export;
 using Slimming.Models;
+using Slimming.Training.Export;
 using Slimming.Training.Tests.Models;
 
 namespace Slimming.Training.Tests.Export;

@@ -1,8 +1,8 @@
 using Slimming.Gguf;
 using Slimming.Interop;
+using Slimming.Models;
 using Slimming.TestSupport;
 using Slimming.Training.Export;
-using Slimming.Models;
 using Slimming.Training.Tests.Models;
 
 namespace Slimming.Training.Tests.Export;

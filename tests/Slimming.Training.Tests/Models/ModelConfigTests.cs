@@ -1,8 +1,8 @@
 using Slimming.Gguf;
 using Slimming.Interop;
+using Slimming.Models;
 using Slimming.Shared;
 using Slimming.TestSupport;
-using Slimming.Models;
 
 namespace Slimming.Training.Tests.Models;
 

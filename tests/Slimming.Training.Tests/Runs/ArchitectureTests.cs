@@ -2,8 +2,8 @@ using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using Slimming.Gguf;
 using Slimming.Interop;
-using Slimming.TestSupport;
 using Slimming.Models;
+using Slimming.TestSupport;
 
 namespace Slimming.Training.Tests.Runs;
 

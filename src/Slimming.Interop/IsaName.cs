@@ -1,7 +1,6 @@
 using System.Text.Json;
-using Slimming.Interop;
 
-namespace Slimming.Training;
+namespace Slimming.Interop;
 
 public static class IsaName
 {
