@@ -205,7 +205,8 @@ typedef struct slm_trainable {
 
 typedef struct slm_context_params {
     uint64_t size;
-    int32_t micro_batch_tokens;  /* most rows computed together, longer single sequences excepted */
+    int32_t micro_batch_tokens;  /* most rows computed together, longer single sequences excepted; in training
+                                  * several sequences fill at most slm_plan.fill_tokens of them */
     int32_t max_sequence_tokens; /* longest sequence that will come */
     uint32_t compute;            /* slm_compute */
     uint32_t training;           /* 0: only evaluate and logits; no gradient, moments or kept activations */

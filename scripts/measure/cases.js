@@ -178,4 +178,4 @@ function engineRate({ model, dataDir, engine, few, many }) {
     return short === null ? null : (many - few) / (long - short);
 }
 
-module.exports = { Machine, engineRate, program, removeScratch, scratchFile, stepBench };
+module.exports = { Machine, engineRate, program, removeScratch, scratchFile, scratchFolder, stepBench, watched, writeTokens };

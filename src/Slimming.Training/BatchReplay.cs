@@ -79,7 +79,7 @@ public static class BatchReplay
         };
         TrainOptionsCheck.Check(options);
         sink ??= new Silent();
-        using var setup = TrainSetup.Open(options, record.TemplateDate, sink);
+        using var setup = TrainSetup.Open(options, record.TemplateDate, sink, mustFit: true);
         if (setup.Model.Sha256 != record.Model.Sha256)
         {
             throw new SlimmingException(

@@ -24,6 +24,12 @@ public sealed record TrainForecast : TrainSummary
     /// <summary>Why nothing was measured; null where it was.</summary>
     public string? NotCalibrated { get; init; }
 
+    /// <summary>Bytes that this process can have at the moment.</summary>
+    public required long AvailableBytes { get; init; }
+
+    /// <summary>Why <c>train</c> would be refused for want of memory, and what would fit; null: it would not.</summary>
+    public string? Refused { get; init; }
+
     /// <summary>What fits <c>--memory</c>; null without it.</summary>
     public LargestFit? Largest { get; init; }
 }

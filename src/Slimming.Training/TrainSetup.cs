@@ -18,6 +18,8 @@ internal sealed class TrainSetup : IDisposable
 
     private readonly LlamaModel? _vocabulary;
 
+    private readonly MemoryPlanner _planner;
+
     private TrainSetup(
         TrainOptions options,
         NativeRuntime runtime,
@@ -37,12 +39,14 @@ internal sealed class TrainSetup : IDisposable
             EvalSet?.All() ?? TrainSet.HeldOut(),
             Math.Max(TrainSet.Longest, EvalSet?.Longest ?? 0)
         );
-        (Context, Plan) = MemoryPlanner.Choose(
+        _planner = new MemoryPlanner(
             options,
-            Data.Longest,
+            model,
+            adapter,
             ComputeChoice.Of(options.Compute),
-            parameters => NativeContext.Plan(model.Native, adapter, parameters)
+            new PlannedData(TrainSet, EvalSet, Data)
         );
+        (Context, Plan) = _planner.Choose();
     }
 
     /// <summary>As resolved: with an initial adapter its rank, scale and targets.</summary>
@@ -74,25 +78,39 @@ internal sealed class TrainSetup : IDisposable
             TrainableTensors = Adapter.Trainables.Count,
             TrainableValues = Adapter.Trainables.Sum(trainable => trainable.Count),
             Plan = Plan,
-            NeededBytes = MemoryPlanner.Needed(Plan),
+            NeededBytes = _planner.Needed(Plan),
         };
 
     /// <summary>Without times.</summary>
-    public TrainForecast Forecast =>
-        new(Summary)
+    public TrainForecast Forecast
+    {
+        get
         {
-            Largest = MemoryPlanner.Largest(
-                Options,
-                Context,
-                Model.ContextLength,
-                parameters => NativeContext.Plan(Model.Native, Adapter, parameters)
-            ),
-        };
+            var machine = Options.Machine();
+            return new TrainForecast(Summary)
+            {
+                Largest = _planner.Largest(Context),
+                AvailableBytes = machine.Available,
+                Refused = _planner.Problem(Plan, machine)?.Message,
+            };
+        }
+    }
+
+    /// <exception cref="SlimmingException">Exit code 3: the plan does not go with what the machine has.</exception>
+    private void RequireMemory()
+    {
+        if (_planner.Problem(Plan, Options.Machine()) is { } problem)
+        {
+            throw problem;
+        }
+    }
 
     /// <param name="options">Resolved options.</param>
     /// <param name="templateDate">The day that a resumed run's template printed; null: today.</param>
     /// <param name="sink">Receives notes on the data.</param>
-    public static TrainSetup Open(TrainOptions options, DateOnly? templateDate, ITrainSink sink)
+    /// <param name="mustFit">Refuse what needs more memory than there is, before the weights and where possible the data are read.</param>
+    /// <exception cref="SlimmingException">What cannot be used, with its exit code.</exception>
+    public static TrainSetup Open(TrainOptions options, DateOnly? templateDate, ITrainSink sink, bool mustFit)
     {
         options = InitialAdapter.Apply(options);
         NativeRuntime? runtime = null;
@@ -103,11 +121,24 @@ internal sealed class TrainSetup : IDisposable
         {
             runtime = NativeRuntime.Create(options.Threads);
             model = BaseModel.Open(options.Model, runtime);
+            adapter = new NativeAdapter(model.Native, AdapterParams(options));
+            MemoryPlanner least = new(options, model, adapter, ComputeChoice.Of(options.Compute), null);
+            if (mustFit && least.Hopeless(options.Machine()) is { } problem)
+            {
+                throw problem;
+            }
             data = OpenData(options, templateDate, model, sink);
-            adapter = options.InitAdapter is { } path
-                ? AdapterFile.Read(path, model, (float)options.Dropout)
-                : new NativeAdapter(model.Native, AdapterParams(options));
-            return new TrainSetup(options, runtime, model, adapter, data);
+            if (options.InitAdapter is { } path)
+            {
+                adapter.Dispose();
+                adapter = AdapterFile.Read(path, model, (float)options.Dropout);
+            }
+            TrainSetup setup = new(options, runtime, model, adapter, data);
+            if (mustFit)
+            {
+                setup.RequireMemory();
+            }
+            return setup;
         }
         catch
         {
@@ -242,7 +273,7 @@ internal sealed class TrainSetup : IDisposable
         return DataSet.Open(options, vocabulary.Vocab, model.ChatTemplate);
     }
 
-    private static AdapterParams AdapterParams(TrainOptions options) =>
+    internal static AdapterParams AdapterParams(TrainOptions options) =>
         options.IsFull
             ? new AdapterParams { Method = TrainMethod.Full, Seed = (ulong)options.Seed }
             : new AdapterParams

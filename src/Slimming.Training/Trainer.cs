@@ -21,7 +21,7 @@ public static class Trainer
         sink ??= new SilentSink();
         using var folder = RunFolder.Claim(options);
         var begun = folder.Resuming ? RunRecord.Read(folder.Path) : null;
-        using var setup = TrainSetup.Open(options, begun?.TemplateDate, sink);
+        using var setup = TrainSetup.Open(options, begun?.TemplateDate, sink, mustFit: true);
         var record = setup.Record();
         begun?.RefuseChanges(record, sink.Warning);
         WeightCheck.RequireFinite(setup.Model.File, record.Resolved.Threads, token);
@@ -47,7 +47,7 @@ public static class Trainer
     public static TrainSummary Plan(TrainOptions options, ITrainSink? sink = null)
     {
         TrainOptionsCheck.Check(options);
-        using var setup = TrainSetup.Open(options, null, sink ?? new SilentSink());
+        using var setup = TrainSetup.Open(options, null, sink ?? new SilentSink(), mustFit: false);
         return setup.Summary;
     }
 
@@ -65,16 +65,15 @@ public static class Trainer
     )
     {
         TrainOptionsCheck.Check(options);
-        using var setup = TrainSetup.Open(options, null, sink ?? new SilentSink());
+        using var setup = TrainSetup.Open(options, null, sink ?? new SilentSink(), mustFit: false);
         var forecast = setup.Forecast;
         if (!calibrate)
         {
             return forecast with { NotCalibrated = "not asked for" };
         }
-        var free = ProcessMemory.AvailableBytes;
-        if (setup.Plan.TotalBytes + MemoryPlanner.BaselineBytes > free)
+        if (forecast.Refused is { } reason)
         {
-            return forecast with { NotCalibrated = $"only {ByteSize.Format(free)} of memory are free" };
+            return forecast with { NotCalibrated = reason };
         }
         using NativeContext context = new(setup.Model.Native, setup.Adapter, setup.Context);
         return new Calibrator(setup, context).Measure(forecast, token);

@@ -45,16 +45,26 @@ public sealed class PlanTests : IDisposable
     public void The_largest_sizes_are_the_last_that_fit()
     {
         Plan("--no-calibration")["largest"].ShouldBeNull();
-        var limit = Needed("--micro-batch-tokens", "1000") + 4096;
-        var largest = Plan("--no-calibration", "--memory", $"{limit}")["largest"]!;
+        // One step of all rows: micro-batches as large as they are allowed to be.
+        string[] wide = ["--batch-size", "18", "--no-calibration"];
+        var limit = Needed([.. wide, "--micro-batch-tokens", "200"]) + 4096;
+        var largest = Plan([.. wide, "--micro-batch-tokens", "100", "--memory", $"{limit}"])["largest"]!;
         var microBatch = largest["micro_batch_tokens"]!.GetValue<int>();
-        microBatch.ShouldBeGreaterThanOrEqualTo(1000);
-        Needed("--micro-batch-tokens", $"{microBatch}").ShouldBeLessThanOrEqualTo(limit);
-        Needed("--micro-batch-tokens", $"{microBatch + 1}").ShouldBeGreaterThan(limit);
+        microBatch.ShouldBeGreaterThanOrEqualTo(200);
+        Needed([.. wide, "--micro-batch-tokens", $"{microBatch}"]).ShouldBeLessThanOrEqualTo(limit);
+        Needed([.. wide, "--micro-batch-tokens", $"{2 * microBatch}"]).ShouldBeGreaterThan(limit);
         largest["length"]!.GetValue<int>().ShouldBeGreaterThanOrEqualTo(40);
     }
 
-    private long Needed(params string[] more) => Plan(["--no-calibration", .. more])["needed_bytes"]!.GetValue<long>();
+    [Fact]
+    public void It_says_what_is_free_and_whether_that_is_enough()
+    {
+        var plan = Plan("--no-calibration");
+        plan["available_bytes"]!.GetValue<long>().ShouldBeGreaterThan(plan["needed_bytes"]!.GetValue<long>());
+        plan["refused"].ShouldBeNull();
+    }
+
+    private long Needed(params string[] more) => Plan(more)["needed_bytes"]!.GetValue<long>();
 
     private JsonNode Plan(params string[] more) =>
         JsonNode.Parse(Cli.Done(["plan", .. _run.Lora("a", ["--json", .. more])[1..]]).Output)!;

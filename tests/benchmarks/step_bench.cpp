@@ -17,8 +17,8 @@
 #include <string>
 #include <vector>
 
+#include "core/cores.hpp"
 #include "core/random.hpp"
-#include "core/thread_pool.hpp"
 #include "peak.hpp"
 #include "random_model.hpp"
 #include "slimming.h"

@@ -240,7 +240,7 @@ TEST_F(Errors, Batch) {
     const ModelPtr model = tiny.create(runtime.get());
     const AdapterPtr adapter = make_adapter(model.get(), lora_params());
     slm_context_params params = context_params(16);
-    params.max_sequence_tokens = 12;
+    params.max_sequence_tokens = 16;
     const ContextPtr context = make_context(model.get(), adapter.get(), params);
     const std::vector<float> before = block(context.get(), SLM_BLOCK_GRADIENTS).copy();
     const auto with = [&](const std::vector<int64_t> &lengths, const std::function<void(TinyBatch &)> &change) -> Call {

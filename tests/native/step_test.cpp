@@ -135,7 +135,7 @@ TEST(Plan, CountsWhatTheContextHolds) {
                                     sizeof text.data));
         return p;
     };
-    const slm_plan small = plan(16, true), large = plan(256, true), still = plan(256, false);
+    const slm_plan small = plan(16, true), large = plan(256, true), still = plan(large.fill_tokens, false);
     EXPECT_EQ(small.weight_bytes, weight_bytes);
     EXPECT_GE(small.parameter_bytes, 4 * n);
     EXPECT_GE(small.optimizer_bytes, 12 * n);

@@ -7,6 +7,7 @@
 #include "api/guard.hpp"
 #include "api/handles.hpp"
 #include "api/self_check.hpp"
+#include "core/cores.hpp"
 
 using slm::guarded;
 using slm::require;

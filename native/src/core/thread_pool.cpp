@@ -1,10 +1,6 @@
 #include "core/thread_pool.hpp"
 
-#include <sched.h>
-
-#include <algorithm>
-#include <cmath>
-#include <cstdio>
+#include "core/cores.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -82,19 +78,6 @@ void ThreadPool::work(int thread) {
         run_share(thread);
         if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) pending_.notify_all();
     }
-}
-
-int usable_cores() {
-    cpu_set_t set;
-    int cores = static_cast<int>(std::thread::hardware_concurrency());
-    if (sched_getaffinity(0, sizeof set, &set) == 0) cores = CPU_COUNT(&set);
-    if (FILE *file = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {
-        double quota = 0, period = 0;
-        if (std::fscanf(file, "%lf %lf", &quota, &period) == 2 && period > 0)
-            cores = std::min(cores, std::max(1, static_cast<int>(std::ceil(quota / period))));
-        std::fclose(file);
-    }
-    return std::max(cores, 1);
 }
 
 }  // namespace slm

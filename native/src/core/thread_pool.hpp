@@ -59,7 +59,4 @@ class ThreadPool {
     const void *context_ = nullptr;
 };
 
-// Cores this process may use: its affinity mask and its cgroup's CPU quota.
-int usable_cores();
-
 }  // namespace slm

@@ -8,6 +8,17 @@ namespace slm {
 
 namespace {
 
+// Up to this many rows everything is kept; up to micro_batch_tokens gate and up are computed twice.
+int64_t fill_tokens(const slm_context_params &params) {
+    return std::max(1, params.micro_batch_tokens / 2);
+}
+
+// Of a batch. In training what is filled beyond fill_tokens is one long sequence.
+int64_t most_rows(const slm_context_params &params) {
+    const int64_t packed = params.training ? fill_tokens(params) : params.micro_batch_tokens;
+    return std::max<int64_t>(packed, params.max_sequence_tokens);
+}
+
 slm_context_params checked(slm_context_params params) {
     if (params.compute < SLM_COMPUTE_F32 || params.compute > SLM_COMPUTE_INT8)
         fail(SLM_STATUS_UNSUPPORTED, "compute mode number %u is unknown, expected %d (f32), %d (bf16) or %d (int8)",
@@ -22,12 +33,8 @@ slm_context_params checked(slm_context_params params) {
              "micro_batch_tokens %d, max_sequence_tokens %d and logit_rows %d: expected at most %d",
              params.micro_batch_tokens, params.max_sequence_tokens, params.logit_rows, most);
     if (params.logit_rows == 0) params.logit_rows = 256;
+    params.logit_rows = static_cast<int32_t>(std::min<int64_t>(params.logit_rows, most_rows(params)));
     return params;
-}
-
-// Up to this many rows everything is kept; up to micro_batch_tokens gate and up are computed twice.
-int64_t fill_tokens(const slm_context_params &params) {
-    return std::max(1, params.micro_batch_tokens / 2);
 }
 
 size_t work_bytes(Decoder &decoder, const slm_context_params &params) {
@@ -37,12 +44,12 @@ size_t work_bytes(Decoder &decoder, const slm_context_params &params) {
         decoder.lay_out(arena, T, keep, backward);
         most = std::max(most, arena.used());
     };
-    const int64_t longest = std::max(params.micro_batch_tokens, params.max_sequence_tokens);
-    measure(longest, Keep::NOTHING, false);
+    const int64_t rows = most_rows(params), fill = fill_tokens(params), micro = params.micro_batch_tokens;
+    measure(rows, Keep::NOTHING, false);
     if (params.training) {
-        measure(fill_tokens(params), Keep::ALL, true);
-        measure(params.micro_batch_tokens, Keep::NO_FFN, true);
-        if (longest > params.micro_batch_tokens) measure(longest, Keep::RESIDUAL, true);
+        measure(fill, Keep::ALL, true);
+        if (rows > fill) measure(std::min(rows, micro), Keep::NO_FFN, true);
+        if (rows > micro) measure(rows, Keep::RESIDUAL, true);
     }
     return most;
 }
@@ -57,10 +64,15 @@ int64_t linear_weights(const Model &model) {
 }  // namespace
 
 Adapter::Adapter(std::shared_ptr<Model> model, const slm_adapter_params &params)
-    : model_(std::move(model)),
-      method_(make_method(*model_, params)),
-      parameters_(static_cast<size_t>(method_->n_values()) * sizeof(float)) {
-    method_->initialize(parameters_.floats());
+    : model_(std::move(model)), method_(make_method(*model_, params)) {}
+
+float *Adapter::parameters() const {
+    std::call_once(made_, [this] {
+        Buffer block(static_cast<size_t>(method_->n_values()) * sizeof(float));
+        method_->initialize(block.floats());
+        parameters_ = std::move(block);
+    });
+    return parameters_.floats();
 }
 
 Context::Context(std::shared_ptr<Model> model, std::shared_ptr<Adapter> adapter, const slm_context_params &params)
@@ -68,16 +80,16 @@ Context::Context(std::shared_ptr<Model> model, std::shared_ptr<Adapter> adapter,
       adapter_(std::move(adapter)),
       frozen_(adapter_ ? nullptr : make_frozen(*model_)),
       params_(checked(params)),
-      decoder_(*model_, method(), std::max(params_.max_sequence_tokens, params_.micro_batch_tokens), params_.logit_rows,
-               static_cast<slm_compute>(params_.compute)) {
+      decoder_(*model_, method(), most_rows(params_), params_.logit_rows, static_cast<slm_compute>(params_.compute)) {
     if (params_.training && !adapter_)
         fail(SLM_STATUS_INVALID_ARGUMENT, "a training context needs an adapter, none was given");
     work_ = Buffer(work_bytes(decoder_, params_));
     if (params_.training) {
+        adapter_->parameters();
         state_ = Buffer(static_cast<size_t>(3 * n_values()) * sizeof(float));
         std::memset(state_.data(), 0, state_.bytes());
     }
-    const size_t T = static_cast<size_t>(std::max(params_.max_sequence_tokens, params_.micro_batch_tokens));
+    const size_t T = static_cast<size_t>(most_rows(params_));
     positions_.resize(T);
     rows_.reserve(T);
     row_targets_.reserve(T);

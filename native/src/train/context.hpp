@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "model/decoder.hpp"
@@ -10,18 +11,20 @@
 
 namespace slm {
 
-// An adapter: a method, and the parameter block it reads.
+// An adapter: a method, and the parameter block it reads. The block is made when it is first asked for, so that a plan
+// neither takes its memory nor reads a weight.
 class Adapter {
  public:
     Adapter(std::shared_ptr<Model> model, const slm_adapter_params &params);
     const std::shared_ptr<Model> &model() const { return model_; }
     const Method &method() const { return *method_; }
-    float *parameters() const { return parameters_.floats(); }
+    float *parameters() const;
 
  private:
     std::shared_ptr<Model> model_;
     std::unique_ptr<Method> method_;
-    Buffer parameters_;
+    mutable std::once_flag made_;
+    mutable Buffer parameters_;
 };
 
 class Context {

@@ -6,6 +6,7 @@ using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
 using Slimming.Models;
 using Slimming.Results;
+using Slimming.Training;
 using Slimming.Training.Templates;
 
 namespace Slimming.Cli.Bench;
@@ -35,6 +36,7 @@ internal static class BenchSession
         {
             Benchmark.RefuseKinds(options, NativeEngine.SupportedKinds, request.Engine);
         }
+        BenchMemory.Require(request, MachineMemory.Read());
         using IModelEngine engine = request.IsNative ? OpenNative(request) : OpenLlama(request);
         using var reference = engine is LlamaEngine llama ? OpenReference(request, llama) : null;
         using var template = request.ChatTemplate ? ModelTemplate.Open(engine.Model) : null;

@@ -74,10 +74,15 @@ internal static class PlanVerb
         yield return ("logits", ByteSize.Format(plan.LogitBytes));
         yield return ("unpacked weights", ByteSize.Format(plan.PackBytes));
         yield return (
-            "program (measured allowance)",
+            "program, file header, data",
             ByteSize.Format(summary.NeededBytes - plan.TotalBytes - plan.WeightBytes)
         );
         yield return ("total", ByteSize.Format(summary.NeededBytes));
+        yield return ("available", ByteSize.Format(summary.AvailableBytes));
+        if (summary.Refused is { } refused)
+        {
+            yield return ("train would refuse", refused);
+        }
         if (summary.Largest is { } largest)
         {
             yield return ("largest --micro-batch-tokens in --memory", Number(largest.MicroBatchTokens));

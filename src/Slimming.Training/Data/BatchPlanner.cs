@@ -49,6 +49,20 @@ public static class BatchPlanner
         }
     }
 
+    /// <summary>What <see cref="Plan(IEnumerable{KeyedSample}, int)"/> would make of samples at most.</summary>
+    internal static BatchSize Largest(IEnumerable<Sample> samples, int fillTokens)
+    {
+        var (most, tokens, targets) = (default(BatchSize), 0, 0);
+        foreach (var sample in samples)
+        {
+            var fits = tokens + sample.Tokens.Length <= fillTokens;
+            tokens = sample.Tokens.Length + (fits ? tokens : 0);
+            targets = sample.TargetCount + (fits ? targets : 0);
+            most = most.Or(new BatchSize(tokens, targets));
+        }
+        return most;
+    }
+
     /// <summary>Key of a sample's random draws: other ones each epoch, the same in any batch or order.</summary>
     public static ulong SampleKey(int epoch, int sample) => ((ulong)(uint)epoch << 32) | (uint)sample;
 

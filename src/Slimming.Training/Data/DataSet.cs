@@ -12,6 +12,9 @@ public abstract class DataSet : IDisposable
     /// <summary>Whether rows are read as they are needed. Counts of samples and tokens are estimates then.</summary>
     public abstract bool IsStreamed { get; }
 
+    /// <summary>Whether libduckdb is needed to read the rows.</summary>
+    public abstract bool UsesDuckDb { get; }
+
     /// <summary>Paths of all files read, in order.</summary>
     public abstract IReadOnlyList<string> Files { get; }
 
@@ -67,7 +70,10 @@ public abstract class DataSet : IDisposable
         var sources = DataSource.ParseAll(options.Files);
         return RowSource.Open(options, sources) is { } rows
             ? StreamedDataSet.Open(options, sources, rows, tokenizer, modelTemplate)
-            : new HeldDataSet(SampleSet.Load(options, tokenizer, modelTemplate));
+            : new HeldDataSet(
+                SampleSet.Load(options, tokenizer, modelTemplate),
+                DatasetReader.NeedsDuckDb(sources, options.Where)
+            );
     }
 
     public void Dispose()
@@ -82,12 +88,22 @@ public abstract class DataSet : IDisposable
 /// <summary>A sample and the key of its random draws (dropout).</summary>
 internal readonly record struct KeyedSample(Sample Sample, ulong Key);
 
+/// <summary>Tokens of the micro-batch that has most of them, and targets of the one that has most of those.</summary>
+internal readonly record struct BatchSize(int Tokens, int Targets)
+{
+    /// <summary>The larger of each.</summary>
+    public BatchSize Or(BatchSize other) => new(Math.Max(Tokens, other.Tokens), Math.Max(Targets, other.Targets));
+}
+
 /// <summary>Which samples each step takes: a function of data and options alone.</summary>
 internal interface ITrainSteps
 {
     int TotalSteps { get; }
 
     int StepsIn(int epoch);
+
+    /// <summary>The most that a micro-batch of the first epoch has; null where rows are read as they are needed.</summary>
+    BatchSize? Largest(int fillTokens);
 
     /// <summary>In training order. Empty where none of the step's rows has a sample.</summary>
     IReadOnlyList<KeyedSample> Samples(int epoch, int step);
@@ -104,6 +120,9 @@ internal interface IEvalPass
 {
     /// <summary>All of them in file order.</summary>
     IEnumerable<KeyedSample> Samples();
+
+    /// <summary>The most that a micro-batch has; null where rows are read as they are needed.</summary>
+    BatchSize? Largest(int fillTokens);
 
     /// <summary>Estimated until a whole pass is done.</summary>
     DataCounts Counts { get; }

@@ -78,6 +78,10 @@ internal static class DatasetReader
         }
     }
 
+    /// <summary>Whether <see cref="Read"/> loads DuckDB.</summary>
+    public static bool NeedsDuckDb(IReadOnlyList<DataSource> sources, string? where) =>
+        sources.Any(source => !File.Exists(source.Pattern) || !IsPlainJson(source.Pattern, where));
+
     /// <summary>The files of each source, and which source it is.</summary>
     /// <exception cref="SlimmingException">A file is missing, empty or of an unknown kind.</exception>
     public static IEnumerable<(int Part, string File)> Files(LazyDuckDb db, IReadOnlyList<DataSource> sources)
@@ -177,16 +181,18 @@ internal static class DatasetReader
         }
     }
 
+    private static bool IsPlainJson(string file, string? where) =>
+        where is null && !TextFile.IsZipped(file) && s_json.Contains(TextFile.Extension(file));
+
     private static IEnumerable<string?> Rows(LazyDuckDb lazy, string file, string? where)
     {
-        var isJson = s_json.Contains(TextFile.Extension(file));
-        if (isJson && where is null && !TextFile.IsZipped(file))
+        if (IsPlainJson(file, where))
         {
             return JsonRows.Texts(file);
         }
         var db = lazy.Value;
         var literal = Literal(file);
-        if (!isJson)
+        if (!s_json.Contains(TextFile.Extension(file)))
         {
             var row = Kept(where, "to_json(slimming_row)::VARCHAR");
             return Texts(Query(db, file, where, $"SELECT {row} FROM {Table(file)} slimming_row", literal));

@@ -1,9 +1,10 @@
 namespace Slimming.Training.Data;
 
 /// <summary>All samples in memory.</summary>
-internal sealed class HeldDataSet(SampleSet set) : DataSet
+internal sealed class HeldDataSet(SampleSet set, bool usesDuckDb) : DataSet
 {
     public override bool IsStreamed => false;
+    public override bool UsesDuckDb => usesDuckDb;
     public override IReadOnlyList<string> Files => set.Files;
     public override DataCounts Counts => set.Counts;
     public override DataCounts? HeldOutCounts => set.HeldOut.Count > 0 ? set.HeldOutCounts : null;
@@ -40,6 +41,13 @@ internal sealed class HeldDataSet(SampleSet set) : DataSet
 
         public int StepsIn(int epoch) => _planner.Epoch(epoch).Count;
 
+        public BatchSize? Largest(int fillTokens) =>
+            _planner
+                .Epoch(0)
+                .Take(TotalSteps)
+                .Select(step => BatchPlanner.Largest(step.Select(i => set.Samples[i]), fillTokens))
+                .Aggregate((most, size) => most.Or(size));
+
         public IReadOnlyList<KeyedSample> Samples(int epoch, int step) =>
             [
                 .. _planner
@@ -51,6 +59,8 @@ internal sealed class HeldDataSet(SampleSet set) : DataSet
     private sealed class HeldPass(IReadOnlyList<Sample> samples, DataCounts counts) : IEvalPass
     {
         public DataCounts Counts => counts;
+
+        public BatchSize? Largest(int fillTokens) => BatchPlanner.Largest(samples, fillTokens);
 
         public IEnumerable<KeyedSample> Samples() => samples.Select((sample, i) => new KeyedSample(sample, (ulong)i));
     }

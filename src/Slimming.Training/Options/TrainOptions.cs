@@ -77,6 +77,9 @@ public sealed record TrainOptions
     /// <summary>When rows are read as they are needed.</summary>
     internal Data.StreamLimits Limits { get; init; } = new();
 
+    /// <summary>What the run must fit into.</summary>
+    internal Func<MachineMemory> Machine { get; init; } = MachineMemory.Read;
+
     /// <summary>Names that a flag or the YAML file set.</summary>
     [JsonIgnore]
     public IReadOnlySet<string> Given { get; init; } = new HashSet<string>();

@@ -72,7 +72,7 @@ internal static class BadOptions
             "does not fit",
             w => w.Train(Workshop.Model, null, "--memory", "1MiB"),
             ExitCode.Refused,
-            ["--memory 1.0 MiB", "is enough"]
+            ["--memory 1.0 MiB", "no setting makes it fit", "MiB is the least"]
         ),
         new(
             "an export over a file",

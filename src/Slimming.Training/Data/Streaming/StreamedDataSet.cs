@@ -28,6 +28,7 @@ internal sealed class StreamedDataSet : DataSet
         (_tokenizer, _source) = (tokenizer, source);
         _reader = new RowReader(_options, tokenizer, modelTemplate);
         Files = [.. source.Files];
+        UsesDuckDb = DatasetReader.NeedsDuckDb(sources, options.Where);
         try
         {
             (Counts, Remarks) = Estimate(source.Train, _lengths);
@@ -42,6 +43,7 @@ internal sealed class StreamedDataSet : DataSet
     }
 
     public override bool IsStreamed => true;
+    public override bool UsesDuckDb { get; }
     public override IReadOnlyList<string> Files { get; }
     public override DataCounts Counts { get; }
     public override DataCounts? HeldOutCounts { get; }

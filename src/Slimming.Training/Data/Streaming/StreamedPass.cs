@@ -5,6 +5,8 @@ internal sealed class StreamedPass(StreamedDataSet set, RowSelection selection, 
 {
     public DataCounts Counts { get; private set; } = estimated;
 
+    public BatchSize? Largest(int fillTokens) => null;
+
     public IEnumerable<KeyedSample> Samples()
     {
         var rows = set.Rows(selection);

@@ -58,6 +58,8 @@ internal sealed class StreamedSteps : ITrainSteps
 
     public int StepsIn(int epoch) => StepPlanner.Checked((_epochRows + _stepRows - 1) / _stepRows);
 
+    public BatchSize? Largest(int fillTokens) => null;
+
     public IReadOnlyList<KeyedSample> Samples(int epoch, int step)
     {
         List<KeyedSample> samples = [];
