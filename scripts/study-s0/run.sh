@@ -18,7 +18,7 @@ if [ "$study" = smollm2 ]; then
     MODEL=${MODEL:-$shared/models/SmolLM2-135M-Instruct.Q4_1.gguf}
     DATA=${DATA:-$shared/data/alpaca/alpaca_1000.json}
     DATA_DIR=${DATA_DIR:-$shared/data}
-    items=200; sums=40; tokens=64
+    items=100; sums=24; tokens=64
 fi
 for name in MODEL DATA DATA_DIR; do
     [ -n "${!name:-}" ] || fail "$name is not set: the GGUF file of the base, the Alpaca file, the folder with the benchmarks' data"
