@@ -69,6 +69,7 @@ internal sealed partial class ResultParts(DuckDb db, string folder)
             Merge(kind, small, merged);
         }
         Clean();
+        FreeMemory.GiveBack();
     }
 
     private void Merge(string kind, List<ResultPart> small, ResultPart merged)

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.Models;
+using Slimming.Shared;
 using Slimming.Training.Data;
 using Slimming.Training.Export;
 
@@ -26,7 +27,7 @@ public static class Trainer
         begun?.RefuseChanges(record, sink.Warning);
         WeightCheck.RequireFinite(setup.Model.File, record.Resolved.Threads, token);
         token.ThrowIfCancellationRequested();
-        ProcessMemory.GiveBack();
+        FreeMemory.GiveBack();
         using NativeContext context = new(setup.Model.Native, setup.Adapter, setup.Context);
         folder.Begin();
         if (begun is null)
