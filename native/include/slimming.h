@@ -293,7 +293,7 @@ typedef struct slm_trace_event {
 
 /* ---- library ---- */
 SLM_API uint32_t slm_abi_version(void);
-SLM_API uint64_t slm_sizeof(slm_struct id); /* 0: unknown id */
+SLM_API uint64_t slm_sizeof(uint32_t id); /* slm_struct; 0: unknown id */
 
 /* ---- mapped files ---- */
 /* From this call on a page of a mapped file that cannot be read (the file became shorter, its disk failed) reads as
@@ -345,8 +345,8 @@ SLM_API slm_status slm_context_plan(slm_model *model, slm_adapter *adapter, cons
 SLM_API slm_status slm_context_create(slm_model *model, slm_adapter *adapter, const slm_context_params *params,
                                       slm_context **out, char *error, size_t error_capacity);
 SLM_API void slm_context_free(slm_context *context);
-/* Any of the four blocks, f32 [n_values]; valid while the context lives. Gradients and moments need training = 1. */
-SLM_API slm_status slm_context_get_block(slm_context *context, slm_block block, float **data, uint64_t *n_values,
+/* Any of the four blocks (slm_block), f32 [n_values]; valid while the context lives. Gradients and moments need training = 1. */
+SLM_API slm_status slm_context_get_block(slm_context *context, uint32_t block, float **data, uint64_t *n_values,
                                          char *error, size_t error_capacity);
 /* Forward and backward of one micro-batch. Gradients are added to the gradient block (+=), sequence by sequence in the
  * batch's order. losses[S] receives each sequence's summed cross entropy in nats, n_targets[S] its target count. */

@@ -81,7 +81,7 @@ public sealed unsafe class NativeContext : NativeObject
         Status.Check(
             SlimmingNative.slm_context_get_block(
                 (slm_context*)context.Pointer,
-                (slm_block)block,
+                (uint)block,
                 &data,
                 &count,
                 error,

@@ -62,8 +62,8 @@ public static unsafe class SlimmingLibrary
             );
         }
         var abiVersion = (delegate* unmanaged[Cdecl]<uint>)version;
-        var sizeOf = (delegate* unmanaged[Cdecl]<slm_struct, ulong>)size;
-        CheckAbi(path, abiVersion(), id => sizeOf(id));
+        var sizeOf = (delegate* unmanaged[Cdecl]<uint, ulong>)size;
+        CheckAbi(path, abiVersion(), id => sizeOf((uint)id));
         return library;
     }
 

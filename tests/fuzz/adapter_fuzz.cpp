@@ -31,12 +31,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     answer(slm_adapter_get_parameters(adapter.get(), &parameters, &own, answer.text, sizeof answer.text));
     if (own != values) std::abort();
     for (uint64_t i = 0; i < own; i += 1 + own / 16) parameters[i] = in.raw<float>();
-    const std::string name =
-        in.flag() ? decoder.names[static_cast<size_t>(in.whole(0, static_cast<int64_t>(decoder.names.size()) - 1))]
-                  : std::string("no such weight");
-    std::vector<float> out(static_cast<size_t>(in.whole(0, 8192)));
-    if (in.flag()) out.resize(32 * 32);
-    answer(slm_adapter_merge_weight(adapter.get(), name.c_str(), out.data(), static_cast<int64_t>(out.size()),
-                                    answer.text, sizeof answer.text));
+    const slm_tensor &tensor =
+        decoder.tensors[static_cast<size_t>(in.whole(0, static_cast<int64_t>(decoder.tensors.size()) - 1))];
+    const bool known = in.whole(0, 15) > 0, fits = in.whole(0, 15) > 0;
+    std::vector<float> out(static_cast<size_t>(fits ? tensor.ne[0] * tensor.ne[1] : in.whole(0, 8192)));
+    answer(slm_adapter_merge_weight(adapter.get(), known ? tensor.name : "no such weight", out.data(),
+                                    static_cast<int64_t>(out.size()), answer.text, sizeof answer.text));
     return 0;
 }

@@ -1,4 +1,5 @@
-// Contexts of any size and mode; batches that are sound or nearly; steps with any numbers.
+// Contexts of any size and mode; batches that are sound or nearly; steps with any numbers; blocks, profile, trace and
+// cancel between them.
 #include "fuzz.hpp"
 
 using namespace slm_fuzz;
@@ -38,8 +39,21 @@ struct Sequences {
     }
 };
 
+// Any value anywhere in a block: parameters, gradients and moments belong to the caller between calls.
+void write_block(Input &in, slm_context *context) {
+    Answer answer;
+    float *values = nullptr;
+    uint64_t n = 0;
+    const uint32_t block = in.mostly<uint32_t>(0, 3);
+    if (!answer(slm_context_get_block(context, block, &values, &n, answer.text, sizeof answer.text))) return;
+    for (uint64_t i = 0; i < n; i += 1 + n / 8) values[i] = in.raw<float>();
+}
+
 void use(Input &in, slm_context *context, const Decoder &decoder) {
     Answer answer;
+    std::vector<slm_trace_event> events(static_cast<size_t>(in.whole(0, 40)));
+    if (!events.empty())
+        answer(slm_context_trace(context, events.data(), events.size(), answer.text, sizeof answer.text));
     for (int64_t call = in.whole(1, 4); call > 0; --call) {
         const Sequences sequences(in, decoder.params.n_vocab);
         double losses[8];
@@ -48,9 +62,10 @@ void use(Input &in, slm_context *context, const Decoder &decoder) {
         std::vector<float> logits(static_cast<size_t>(4 * decoder.params.n_vocab));
         slm_step_params step = sized<slm_step_params>();
         slm_step_result result = sized<slm_step_result>();
+        slm_profile profile = sized<slm_profile>();
         int32_t targets[4], tops[4];
         double logprobs[4];
-        switch (in.whole(0, 5)) {
+        switch (in.whole(0, 8)) {
             case 0:
             case 1:
                 answer(
@@ -73,6 +88,13 @@ void use(Input &in, slm_context *context, const Decoder &decoder) {
                 answer(slm_context_score(context, &sequences.batch, rows, targets, in.whole(0, 4), logprobs, tops,
                                          answer.text, sizeof answer.text));
                 break;
+            case 5:
+                write_block(in, context);
+                break;
+            case 6:
+                slm_context_cancel(context, in.raw<uint8_t>() & 1);
+                answer(slm_context_get_profile(context, &profile, answer.text, sizeof answer.text));
+                break;
             default:
                 step.step = in.mostly<int64_t>(1, 5);
                 step.n_targets = in.mostly<int64_t>(1, 20);
@@ -86,6 +108,7 @@ void use(Input &in, slm_context *context, const Decoder &decoder) {
                 answer(slm_context_step(context, &step, &result, answer.text, sizeof answer.text));
         }
     }
+    answer(slm_context_trace(context, nullptr, 0, answer.text, sizeof answer.text));
 }
 
 }  // namespace
@@ -108,7 +131,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     slm_context_params params = sized<slm_context_params>();
     params.micro_batch_tokens = in.mostly<int32_t>(1, 40);
     params.max_sequence_tokens = in.mostly<int32_t>(1, 50);
-    params.compute = in.mostly<uint32_t>(1, 2);
+    params.compute = in.mostly<uint32_t>(1, 3);
     params.training = in.whole(0, 3) > 0;
     params.logit_rows = in.mostly<int32_t>(0, 9);
     slm_plan plan = sized<slm_plan>();

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "fuzz.hpp"
 #include "quant/quant.hpp"
 
@@ -5,7 +7,16 @@ namespace slm_fuzz {
 
 namespace {
 
-constexpr uint32_t kTypes[] = {0, 1, 2, 3, 6, 7, 8, 20, 30};  // blocks of at most 32 values
+// Every type that the library reads.
+const std::vector<uint32_t> &types() {
+    static const std::vector<uint32_t> known = [] {
+        std::vector<uint32_t> out;
+        for (uint32_t type = 0; type < 64; ++type)
+            if (slm::find_quant_type(type) != nullptr) out.push_back(type);
+        return out;
+    }();
+    return known;
+}
 
 }  // namespace
 
@@ -14,11 +25,13 @@ Decoder::Decoder(Input &in, bool broken) {
     static const char *const architectures[] = {"llama", "gemma", "gemma2", "gemma3", "qwen2", "qwen3"};
     p.architecture = architectures[in.whole(0, 5)];
     p.n_layer = static_cast<int32_t>(in.whole(1, 2));
-    p.n_embd = 32;
+    const uint32_t type = types()[static_cast<size_t>(in.whole(0, static_cast<int64_t>(types().size()) - 1))];
+    const int32_t block = std::max(32, slm::find_quant_type(type)->block_values);
+    p.n_embd = p.n_ff = block;
     p.n_head_kv = static_cast<int32_t>(in.whole(1, 2));
     p.n_head = p.n_head_kv * static_cast<int32_t>(in.whole(1, 2));
-    p.n_embd_head = static_cast<int32_t>(in.whole(1, 2)) * 32;
-    p.n_ff = 32;
+    // Heads together are the row length of attn_output: whole blocks.
+    p.n_embd_head = block > 32 ? block / p.n_head : static_cast<int32_t>(in.whole(1, 2)) * 32;
     p.n_vocab = static_cast<int32_t>(in.whole(1, 40));
     p.n_rot = static_cast<int32_t>(in.whole(1, p.n_embd_head / 2)) * 2;
     p.rope_type = in.flag() ? SLM_ROPE_TYPE_NEOX : SLM_ROPE_TYPE_PAIRS;
@@ -33,7 +46,6 @@ Decoder::Decoder(Input &in, bool broken) {
     p.attention_scale = 0.2f;
     p.attn_logit_softcap = in.flag() ? 30.0f : 0.0f;
     p.final_logit_softcap = in.flag() ? 30.0f : 0.0f;
-    const uint32_t type = kTypes[in.whole(0, 8)];
     const bool tied = in.flag(), extras = in.flag();
     const int64_t q = int64_t(p.n_head) * p.n_embd_head, kv = int64_t(p.n_head_kv) * p.n_embd_head;
     add(in, "token_embd.weight", type, p.n_embd, p.n_vocab, broken);

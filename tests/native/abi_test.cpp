@@ -15,10 +15,10 @@ using namespace slm_test;
 TEST(Abi, VersionAndSizes) {
     EXPECT_EQ(slm_abi_version(), SLM_ABI_VERSION);
     for (int id = SLM_STRUCT_RUNTIME_PARAMS; id <= SLM_STRUCT_TRACE_EVENT; ++id) {
-        EXPECT_EQ(slm_sizeof(slm_struct(id)), slm_test_c_sizeof(id)) << id;
-        EXPECT_NE(slm_sizeof(slm_struct(id)), 0u) << id;
+        EXPECT_EQ(slm_sizeof(static_cast<uint32_t>(id)), slm_test_c_sizeof(id)) << id;
+        EXPECT_NE(slm_sizeof(static_cast<uint32_t>(id)), 0u) << id;
     }
-    EXPECT_EQ(slm_sizeof(slm_struct(SLM_STRUCT_TRACE_EVENT + 1)), 0u);
+    EXPECT_EQ(slm_sizeof(SLM_STRUCT_TRACE_EVENT + 1), 0u);
 }
 
 TEST(Abi, RuntimeInfo) {

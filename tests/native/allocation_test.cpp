@@ -11,11 +11,13 @@
 namespace {
 
 std::atomic<int64_t> n_allocations{0};
+std::atomic<size_t> largest{0};
 /// The allocation that fails, counted from now: 1 is the next; 0 and below: none.
 std::atomic<int64_t> fail_in{0};
 
-bool fails() {
+bool fails(size_t bytes) {
     ++n_allocations;
+    for (size_t known = largest; bytes > known && !largest.compare_exchange_weak(known, bytes);) {}
     return fail_in.load() > 0 && fail_in.fetch_sub(1) == 1;
 }
 
@@ -31,25 +33,25 @@ void *__real__Znwm(size_t);
 void *__real__Znam(size_t);
 void *__real__ZnwmSt11align_val_t(size_t, std::align_val_t);
 void *__wrap_malloc(size_t n) {
-    return fails() ? nullptr : __real_malloc(n);
+    return fails(n) ? nullptr : __real_malloc(n);
 }
 void *__wrap_calloc(size_t n, size_t m) {
-    return fails() ? nullptr : __real_calloc(n, m);
+    return fails(n * m) ? nullptr : __real_calloc(n, m);
 }
 void *__wrap_realloc(void *p, size_t n) {
-    return fails() ? nullptr : __real_realloc(p, n);
+    return fails(n) ? nullptr : __real_realloc(p, n);
 }
 void *__wrap_aligned_alloc(size_t a, size_t n) {
-    return fails() ? nullptr : __real_aligned_alloc(a, n);
+    return fails(n) ? nullptr : __real_aligned_alloc(a, n);
 }
 void *__wrap__Znwm(size_t n) {
-    return fails() ? throw std::bad_alloc() : __real__Znwm(n);
+    return fails(n) ? throw std::bad_alloc() : __real__Znwm(n);
 }
 void *__wrap__Znam(size_t n) {
-    return fails() ? throw std::bad_alloc() : __real__Znam(n);
+    return fails(n) ? throw std::bad_alloc() : __real__Znam(n);
 }
 void *__wrap__ZnwmSt11align_val_t(size_t n, std::align_val_t a) {
-    return fails() ? throw std::bad_alloc() : __real__ZnwmSt11align_val_t(n, a);
+    return fails(n) ? throw std::bad_alloc() : __real__ZnwmSt11align_val_t(n, a);
 }
 }
 
@@ -62,6 +64,21 @@ TEST(Allocation, CounterCounts) {
     std::vector<int> *v = new std::vector<int>(100);
     EXPECT_GE(n_allocations - before, 2);
     delete v;
+}
+
+TEST(Allocation, APlanTakesNoWorkSpace) {
+    const TinyModel tiny(tiny_config(), {8, true, false, 90});
+    const RuntimePtr runtime = make_runtime(2);
+    const ModelPtr model = tiny.create(runtime.get());
+    const AdapterPtr adapter = make_adapter(model.get(), lora_params(3, 1.5f, 0.1f));
+    slm_context_params params = context_params(32);
+    params.logit_rows = 1 << 20;
+    slm_plan plan = sized<slm_plan>();
+    ErrorText text;
+    largest = 0;
+    text.check(slm_context_plan(model.get(), adapter.get(), &params, &plan, text.data, sizeof text.data));
+    EXPECT_LT(largest, size_t{1} << 20);
+    EXPECT_EQ(plan.logit_bytes, (uint64_t{1} << 20) * 43 * 4);
 }
 
 TEST(Allocation, NoneInAccumulateEvaluateLogitsAndStep) {

@@ -27,7 +27,7 @@ uint64_t slm_lost_pages(void) {
     return slm::lost_pages();
 }
 
-uint64_t slm_sizeof(slm_struct id) {
+uint64_t slm_sizeof(uint32_t id) {
     switch (id) {
         case SLM_STRUCT_RUNTIME_PARAMS:
             return sizeof(slm_runtime_params);
@@ -231,7 +231,7 @@ void slm_context_free(slm_context *context) {
     delete context;
 }
 
-slm_status slm_context_get_block(slm_context *context, slm_block block, float **data, uint64_t *n_values, char *error,
+slm_status slm_context_get_block(slm_context *context, uint32_t block, float **data, uint64_t *n_values, char *error,
                                  size_t error_capacity) {
     return guarded(error, error_capacity, [&] {
         require(context, "context");

@@ -46,6 +46,9 @@ Decoder::Decoder(const Model &model, const Method &method, int64_t max_positions
         const bool own = c.rope_freq_base_local > 0;
         make_rope(rope_local_, rope_local_memory_, base, own ? 1.0 : static_cast<double>(c.rope_freq_scale), !own);
     }
+}
+
+void Decoder::reserve_logits() {
     logits_ = Buffer(static_cast<size_t>(logit_bytes()));
 }
 

@@ -27,6 +27,8 @@ class Decoder {
     // Takes every buffer of a run over T rows; with an empty arena it measures.
     void lay_out(Arena &arena, int64_t T, Keep keep, bool backward);
     int64_t logit_bytes() const;
+    // The room that head(), logits() and score() need; a decoder that only measures goes without.
+    void reserve_logits();
 
     // tokens[T], positions[T] and the sequences of `run`; leaves the last layer's output for head().
     void forward(const RunState &run, const int32_t *tokens, const int32_t *positions, const std::atomic<bool> &cancel);

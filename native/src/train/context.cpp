@@ -83,6 +83,7 @@ Context::Context(std::shared_ptr<Model> model, std::shared_ptr<Adapter> adapter,
       decoder_(*model_, method(), most_rows(params_), params_.logit_rows, static_cast<slm_compute>(params_.compute)) {
     if (params_.training && !adapter_)
         fail(SLM_STATUS_INVALID_ARGUMENT, "a training context needs an adapter, none was given");
+    decoder_.reserve_logits();
     work_ = Buffer(work_bytes(decoder_, params_));
     if (params_.training) {
         adapter_->parameters();
@@ -115,11 +116,11 @@ void Context::plan(const Model &model, const Adapter *adapter, const slm_context
     out.flops_per_token = (own.training ? 4.0 : 2.0) * static_cast<double>(linear_weights(model));
 }
 
-float *Context::block(slm_block block) const {
+float *Context::block(uint32_t block) const {
     if (block == SLM_BLOCK_PARAMETERS && adapter_) return adapter_->parameters();
     if (block < SLM_BLOCK_GRADIENTS || block > SLM_BLOCK_MOMENT2 || !params_.training)
-        fail(SLM_STATUS_INVALID_ARGUMENT, "block %d does not exist in this context (training is %u)",
-             static_cast<int>(block), params_.training);
+        fail(SLM_STATUS_INVALID_ARGUMENT, "block %u does not exist in this context (training is %u)", block,
+             params_.training);
     return state_.floats() + (static_cast<int64_t>(block) - SLM_BLOCK_GRADIENTS) * n_values();
 }
 

@@ -39,7 +39,7 @@ class Context {
     void score(const slm_batch &batch, const int64_t *rows, const int32_t *targets, int64_t n, double *logprobs,
                int32_t *tops);
     void step(const slm_step_params &params, slm_step_result &out);
-    float *block(slm_block block) const;
+    float *block(uint32_t block) const;
     int64_t n_values() const { return method().n_values(); }
     void get_profile(slm_profile &out) const;
     void trace(slm_trace_event *events, uint64_t capacity) { profile_.trace(events, capacity); }

@@ -559,7 +559,7 @@ internal static unsafe partial class SlimmingNative
 
     [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     [return: NativeTypeName("uint64_t")]
-    internal static extern ulong slm_sizeof(slm_struct id);
+    internal static extern ulong slm_sizeof([NativeTypeName("uint32_t")] uint id);
 
     [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     internal static extern void slm_guard_mappings();
@@ -617,7 +617,7 @@ internal static unsafe partial class SlimmingNative
     internal static extern void slm_context_free(slm_context* context);
 
     [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-    internal static extern slm_status slm_context_get_block(slm_context* context, slm_block block, float** data, [NativeTypeName("uint64_t *")] ulong* n_values, [NativeTypeName("char *")] sbyte* error, [NativeTypeName("size_t")] nuint error_capacity);
+    internal static extern slm_status slm_context_get_block(slm_context* context, [NativeTypeName("uint32_t")] uint block, float** data, [NativeTypeName("uint64_t *")] ulong* n_values, [NativeTypeName("char *")] sbyte* error, [NativeTypeName("size_t")] nuint error_capacity);
 
     [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     internal static extern slm_status slm_context_accumulate(slm_context* context, [NativeTypeName("const slm_batch *")] slm_batch* batch, double* losses, [NativeTypeName("int64_t *")] long* n_targets, [NativeTypeName("char *")] sbyte* error, [NativeTypeName("size_t")] nuint error_capacity);
