@@ -345,7 +345,8 @@ SLM_API slm_status slm_context_plan(slm_model *model, slm_adapter *adapter, cons
 SLM_API slm_status slm_context_create(slm_model *model, slm_adapter *adapter, const slm_context_params *params,
                                       slm_context **out, char *error, size_t error_capacity);
 SLM_API void slm_context_free(slm_context *context);
-/* Any of the four blocks (slm_block), f32 [n_values]; valid while the context lives. Gradients and moments need training = 1. */
+/* Any of the four blocks (slm_block), f32 [n_values]; valid while the context lives. Gradients and moments need
+ * training = 1. */
 SLM_API slm_status slm_context_get_block(slm_context *context, uint32_t block, float **data, uint64_t *n_values,
                                          char *error, size_t error_capacity);
 /* Forward and backward of one micro-batch. Gradients are added to the gradient block (+=), sequence by sequence in the

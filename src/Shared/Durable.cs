@@ -71,7 +71,7 @@ internal static partial class Durable
     /// <summary>SHA-256 of a file, lower-case hex.</summary>
     public static string Sha256(string path)
     {
-        using var stream = File.OpenRead(path);
+        using var stream = RegularFile.OpenRead(path);
         return Convert.ToHexStringLower(SHA256.HashData(stream));
     }
 

@@ -57,7 +57,11 @@ public sealed unsafe class DuckDb : IDisposable
     public static string Quote(string literal)
     {
         ArgumentNullException.ThrowIfNull(literal);
-        return "'" + literal.Replace("'", "''", StringComparison.Ordinal) + "'";
+        var quoted = "'" + literal.Replace("'", "''", StringComparison.Ordinal) + "'";
+        // The statement would end at a NUL.
+        return quoted.Contains('\0', StringComparison.Ordinal)
+            ? $"({quoted.Replace("\0", "' || chr(0) || '", StringComparison.Ordinal)})"
+            : quoted;
     }
 
     /// <summary>Runs one statement; <paramref name="args"/> fill its <c>?</c> in order.</summary>
@@ -77,6 +81,18 @@ public sealed unsafe class DuckDb : IDisposable
         {
             yield return row;
         }
+    }
+
+    /// <summary>
+    /// From now on no other file can be opened, by whatever the SQL says, and no setting changed: for conditions that
+    /// somebody else may have written.
+    /// </summary>
+    /// <param name="files">The files that stay readable, as they are named in the SQL.</param>
+    public void Confine(IEnumerable<string> files)
+    {
+        Execute($"SET allowed_paths = [{string.Join(", ", files.Select(Quote))}]");
+        Execute("SET enable_external_access = false");
+        Execute("SET lock_configuration = true");
     }
 
     /// <summary>Appends rows to a table; dispose it or call <see cref="DuckDbAppender.Complete"/> before reading them.</summary>

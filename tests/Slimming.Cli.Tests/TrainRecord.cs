@@ -6,14 +6,20 @@ namespace Slimming.Cli.Tests;
 /// <summary>A run.json as a training over these files would have left it, without the training.</summary>
 internal static class TrainRecord
 {
-    public static void Write(string folder, string data, int? sample = null)
+    public static void Write(
+        string folder,
+        string data,
+        int? sample = null,
+        string? where = null,
+        string? sha256 = null
+    )
     {
         Directory.CreateDirectory(folder);
         var empty = new JsonArray();
-        var file = new JsonObject { ["path"] = data, ["sha256"] = Sha256(data) };
+        var file = new JsonObject { ["path"] = data, ["sha256"] = sha256 ?? Sha256(data) };
         JsonObject record = new()
         {
-            ["options"] = new JsonObject { ["sample"] = sample },
+            ["options"] = new JsonObject { ["sample"] = sample, ["where"] = where },
             ["seed"] = 42,
             ["resolved"] = new JsonObject
             {

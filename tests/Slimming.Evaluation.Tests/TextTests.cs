@@ -194,4 +194,24 @@ public sealed class TextTests
     [Fact]
     public void AnUnknownTaskIsNamed() =>
         Should.Throw<SlimmingException>(() => TaskCatalog.Find("helaswag")).Message.ShouldContain("helaswag");
+
+    /// <summary>A pattern of a stranger's task file that needs time without end.</summary>
+    [Theory]
+    [InlineData(MatchChoice.First)]
+    [InlineData(MatchChoice.Last)]
+    public void A_pattern_that_takes_too_long_is_told(MatchChoice take)
+    {
+        var text = new string('a', 5000) + "!";
+        var extraction = new AnswerExtraction(
+            new AnswerDefinition
+            {
+                Strict = new ExtractDefinition { Regex = "^(a+)+$", Take = take },
+                Remove = ["^(a|a)+$"],
+            }
+        );
+        Should
+            .Throw<SlimmingException>(() => extraction.Strict(text))
+            .ShouldSatisfyAllConditions(e => e.Code.ShouldBe(ExitCode.Usage), e => e.Message.ShouldContain("^(a+)+$"));
+        Should.Throw<SlimmingException>(() => extraction.Clean(text)).Message.ShouldContain("^(a|a)+$");
+    }
 }

@@ -131,4 +131,52 @@ public sealed class DuckDbTests
             )
             .Message.ShouldContain("memory", Case.Insensitive);
     }
+
+    [Theory]
+    [InlineData("it's")]
+    [InlineData("a\0b'\0")]
+    [InlineData("'); SELECT ('")]
+    public void A_quoted_text_is_that_text(string text)
+    {
+        using var db = DuckDb.Open();
+        db.Query($"SELECT {DuckDb.Quote(text)}").Single()[0].ShouldBe(text);
+    }
+
+    [Fact]
+    public void Confined_it_opens_the_named_files_alone()
+    {
+        var folder = Directory.CreateTempSubdirectory("slimming-confined-").FullName;
+        try
+        {
+            var (mine, other) = (Path.Combine(folder, "it's mine [1].csv"), Path.Combine(folder, "other.csv"));
+            File.WriteAllText(mine, "a\n1\n");
+            File.WriteAllText(other, "a\n2\n");
+            using var db = DuckDb.Open();
+            var pattern = mine.Replace("[1]", "[[]1]", StringComparison.Ordinal);
+            db.Confine([mine, pattern]);
+            db.Query("SELECT a FROM read_csv(?)", pattern).Single()[0].ShouldBe(1L);
+            foreach (
+                var sql in new[]
+                {
+                    $"SELECT * FROM read_csv({DuckDb.Quote(other)})",
+                    $"SELECT * FROM read_text({DuckDb.Quote(other)})",
+                    $"SELECT * FROM glob({DuckDb.Quote(folder + "/*")})",
+                    $"COPY (SELECT 1) TO {DuckDb.Quote(other)}",
+                    $"ATTACH {DuckDb.Quote(other)}",
+                    "SET enable_external_access = true",
+                    "SET allowed_paths = []",
+                    "INSTALL httpfs",
+                    "LOAD httpfs",
+                }
+            )
+            {
+                Should.Throw<ResultsException>(() => db.Query(sql).ToList(), sql);
+            }
+            File.ReadAllText(other).ShouldBe("a\n2\n");
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
 }

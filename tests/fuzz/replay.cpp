@@ -1,5 +1,7 @@
 // Runs one fuzz target without libFuzzer: every file of its corpus, then cases made from them by number, the same ones
 // every time, until the seconds are over. Non-goals: looking for new ground, which libFuzzer does (preset `fuzz`).
+#include <sanitizer/common_interface_defs.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -9,8 +11,6 @@
 #include <iterator>
 #include <string>
 #include <vector>
-
-#include <sanitizer/common_interface_defs.h>
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

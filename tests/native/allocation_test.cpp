@@ -17,7 +17,8 @@ std::atomic<int64_t> fail_in{0};
 
 bool fails(size_t bytes) {
     ++n_allocations;
-    for (size_t known = largest; bytes > known && !largest.compare_exchange_weak(known, bytes);) {}
+    for (size_t known = largest; bytes > known && !largest.compare_exchange_weak(known, bytes);) {
+    }
     return fail_in.load() > 0 && fail_in.fetch_sub(1) == 1;
 }
 
@@ -74,7 +75,7 @@ TEST(Allocation, APlanTakesNoWorkSpace) {
     slm_context_params params = context_params(32);
     params.logit_rows = 1 << 20;
     slm_plan plan = sized<slm_plan>();
-    ErrorText text;
+    Text text;
     largest = 0;
     text.check(slm_context_plan(model.get(), adapter.get(), &params, &plan, text.data, sizeof text.data));
     EXPECT_LT(largest, size_t{1} << 20);

@@ -51,6 +51,23 @@ TEST(ProductsQ8, QuantizesToTheNearestOf255Steps) {
     });
 }
 
+TEST(ProductsQ8, WhatIsNotFiniteStaysSoAndTheSmallestAreZero) {
+    on_every_backend([](Backend &backend) {
+        Random random(232);
+        const float inf = std::numeric_limits<float>::infinity();
+        for (float odd : {NAN, -NAN, inf, -inf, 1e-45f, -1e-37f}) {
+            std::vector<float> x = random.floats(64);
+            std::fill(x.begin() + 32, x.end(), 0.0f);
+            x[40] = odd;
+            Quantized q(backend, x, 1, 64);
+            const std::vector<double> got = q.doubles();
+            for (int64_t i = 0; i < 64; ++i)
+                ASSERT_EQ(std::isfinite(got[size_t(i)]), i < 32 || std::isfinite(odd)) << odd << " at " << i;
+            if (std::isfinite(odd)) ASSERT_EQ(got[40], 0) << odd;
+        }
+    });
+}
+
 TEST(ProductsQ8, EveryTypeAndSize) {
     on_every_backend([](Backend &backend) {
         Random random(231);

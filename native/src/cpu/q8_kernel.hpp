@@ -117,14 +117,25 @@ static void gemm_q8(const GemmTileQ8 &t) {
 #endif
 }
 
+// 127 / x overflows below 127 / FLT_MAX.
+constexpr float kSmallestQ8 = 1e-36f;
+
 static void quantize_q8(int64_t n, ConstValues values, uint8_t *row) {
     float *sums = reinterpret_cast<float *>(row + n), *factors = reinterpret_cast<float *>(row + n + n / 4);
     for (int64_t k = 0; k < n; k += 32) {
         float x[32];
         copy(32, values.at(k), x);
-        float largest = 0;
-        for (float v : x) largest = std::fabs(v) > largest ? std::fabs(v) : largest;
-        const float factor = largest / 127, inverse = largest > 0 ? 127 / largest : 0;
+        // As integers magnitudes have the same order, and what is not finite stands above all that is.
+        uint32_t bits[32], most = 0;
+        std::memcpy(bits, x, sizeof x);
+        for (uint32_t b : bits) most = (b & 0x7FFFFFFF) > most ? (b & 0x7FFFFFFF) : most;
+        float largest;
+        std::memcpy(&largest, &most, sizeof largest);
+        const bool finite = most < 0x7F800000;
+        // Not finite: all of the block's products become NaN. Too small to divide by: zeros.
+        const float factor = finite ? largest / 127 : NAN;
+        const float inverse = finite && largest >= kSmallestQ8 ? 127 / largest : 0;
+        if (inverse == 0) std::memset(x, 0, sizeof x);
         int total[2] = {0, 0};
         for (int i = 0; i < 32; ++i) {
             const int q = static_cast<int>(std::nearbyint(x[i] * inverse));

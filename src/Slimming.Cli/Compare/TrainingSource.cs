@@ -40,7 +40,7 @@ internal sealed record TrainingSource(string Name, IReadOnlyList<string> Files, 
                         + "name the files with --data"
                 );
             }
-            if (Durable.Sha256(file.Path) != file.Sha256)
+            if (HashOf(file.Path, folder) != file.Sha256)
             {
                 throw new SlimmingException(
                     ExitCode.Usage,
@@ -76,6 +76,22 @@ internal sealed record TrainingSource(string Name, IReadOnlyList<string> Files, 
             folder = folder.Length > 0 ? Path.GetDirectoryName(folder) : null;
         }
         return null;
+    }
+
+    private static string HashOf(string path, string folder)
+    {
+        try
+        {
+            return Durable.Sha256(path);
+        }
+        catch (IOException error)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"{folder}: its training data cannot be read: {error.Message}",
+                error
+            );
+        }
     }
 
     private static string? Text(JsonNode? node) => node?.ToString();

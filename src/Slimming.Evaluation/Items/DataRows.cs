@@ -3,6 +3,7 @@ using System.Text.Json;
 using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
 using Slimming.Results;
+using Slimming.Shared;
 
 namespace Slimming.Evaluation.Items;
 
@@ -65,7 +66,7 @@ internal static class DataRows
 
     private static StreamReader Open(string path)
     {
-        var file = File.OpenRead(path);
+        var file = RegularFile.OpenRead(path);
         return new StreamReader(
             path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase)
                 ? new GZipStream(file, CompressionMode.Decompress)

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using Slimming.Evaluation.Tasks;
 using Slimming.Evaluation.Text;
+using Slimming.Gguf;
 
 namespace Slimming.Evaluation.Scoring;
 
@@ -14,6 +15,9 @@ internal sealed class AnswerExtraction(AnswerDefinition definition)
     /// <summary>Answers closer than this count as equal in tol_flex.</summary>
     private const double Tolerance = 0.01;
 
+    /// <summary>A pattern of a task file may need time without end on some text.</summary>
+    private static readonly TimeSpan PatternLimit = TimeSpan.FromSeconds(1);
+
     public string Strict(string generated) =>
         definition.Strict is { } rule ? Extract(rule, generated) : PythonText.Strip(generated);
 
@@ -22,7 +26,11 @@ internal sealed class AnswerExtraction(AnswerDefinition definition)
     /// <summary>An answer or target as it is compared: patterns removed in order, then lower case where asked for, then the filters.</summary>
     public string Clean(string text)
     {
-        text = definition.Remove.Aggregate(text, (current, pattern) => Regex.Replace(current, pattern, ""));
+        text = definition.Remove.Aggregate(
+            text,
+            (current, pattern) =>
+                Bounded(pattern, () => Regex.Replace(current, pattern, "", RegexOptions.None, PatternLimit))
+        );
         text = definition.IgnoreCase ? PythonText.Lower(text) : text;
         return definition.Filters.Aggregate(text, (current, filter) => TextFilters.Apply(filter, current));
     }
@@ -42,15 +50,40 @@ internal sealed class AnswerExtraction(AnswerDefinition definition)
     private static bool TryNumber(string text, out double value) =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out value) && double.IsFinite(value);
 
+    /// <exception cref="SlimmingException">The pattern took too long on a generated text.</exception>
+    private static T Bounded<T>(string pattern, Func<T> search)
+    {
+        try
+        {
+            return search();
+        }
+        catch (RegexMatchTimeoutException error)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"the task's regular expression {pattern} took longer than {PatternLimit.TotalSeconds} s on an answer of "
+                    + $"{error.Input.Length} characters; repeat nothing that repeats itself, as in (a+)+",
+                error
+            );
+        }
+    }
+
     /// <summary>The first or last match; of its groups the first that is not empty, trimmed.</summary>
     private static string Extract(ExtractDefinition rule, string text)
     {
-        var matches = Regex.Matches(text, rule.Regex);
-        if (matches.Count == 0)
+        // The limit is of each match, and matches are looked for as they are asked for.
+        var match = Bounded(
+            rule.Regex,
+            () =>
+            {
+                var matches = Regex.Matches(text, rule.Regex, RegexOptions.None, PatternLimit);
+                return rule.Take == MatchChoice.First ? matches.FirstOrDefault() : matches.LastOrDefault();
+            }
+        );
+        if (match is null)
         {
             return Invalid;
         }
-        var match = matches[rule.Take == MatchChoice.First ? 0 : matches.Count - 1];
         if (match.Groups.Count == 1)
         {
             return PythonText.Strip(match.Value);

@@ -22,6 +22,7 @@ internal static class TaskChecks
         Require(task, task.Data.Count > 0, "data", "is missing; expected a list of file names");
         Require(task, task.Items >= 0, "items", "is negative");
         Require(task, task.FirstRows >= 0, "first_rows", "is negative");
+        CheckFiles(task);
         CheckVariants(task);
         CheckTexts(task);
         CheckFewShot(task);
@@ -51,6 +52,28 @@ internal static class TaskChecks
             default:
                 CheckPerplexity(task);
                 break;
+        }
+    }
+
+    /// <summary>A task file names data below the data folder or beside itself, never elsewhere.</summary>
+    private static void CheckFiles(TaskDefinition task)
+    {
+        Inside("data", task.Data);
+        Inside("stand_ins", task.StandIns);
+        Inside("few_shot.data", task.FewShot.Data);
+        Inside("variants", task.Variants);
+
+        void Inside(string key, IEnumerable<string> names)
+        {
+            var outside = names.FirstOrDefault(name =>
+                Path.IsPathRooted(name) || name.Split('/', '\\').Contains("..", StringComparer.Ordinal)
+            );
+            Require(
+                task,
+                outside is null,
+                key,
+                $"has \"{outside}\"; expected names below --data-dir or beside the task file, without '..'"
+            );
         }
     }
 

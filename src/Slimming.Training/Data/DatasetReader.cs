@@ -64,7 +64,12 @@ internal static class DatasetReader
     public static IEnumerable<RawRow> Read(IReadOnlyList<DataSource> sources, string? where)
     {
         using LazyDuckDb db = new(384);
-        foreach (var (part, file) in Files(db, sources))
+        var files = Files(db, sources).ToArray();
+        if (where is not null)
+        {
+            Confine(db.Value, files.Select(found => found.File));
+        }
+        foreach (var (part, file) in files)
         {
             long number = 0;
             foreach (var json in Rows(db, file, where))
@@ -95,6 +100,10 @@ internal static class DatasetReader
             }
         }
     }
+
+    /// <summary>Before a condition is asked, which may come from a record of somebody else's run.</summary>
+    public static void Confine(DuckDb db, IEnumerable<string> files) =>
+        db.Confine(files.SelectMany(file => new[] { file, Literal(file) }).Distinct(StringComparer.Ordinal));
 
     /// <summary>Of each row, whether it meets a condition.</summary>
     public static IEnumerable<bool> Meets(DuckDb db, string file, string where) =>

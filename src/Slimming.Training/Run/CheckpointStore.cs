@@ -133,7 +133,9 @@ public sealed class CheckpointStore(string folder)
         var path = PathOf(step);
         try
         {
-            var stated = File.ReadAllText(Path.Combine(path, SumsName));
+            var sums = Path.Combine(path, SumsName);
+            RegularFile.Require(sums);
+            var stated = File.ReadAllText(sums);
             foreach (var name in BlockNames.Append(StateName))
             {
                 if (!stated.Contains($"  {name}\n", StringComparison.Ordinal))

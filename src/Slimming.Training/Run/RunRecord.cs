@@ -92,6 +92,7 @@ public sealed record RunRecord
         var path = Path.Combine(runFolder, RunFolder.RecordName);
         try
         {
+            RegularFile.Require(path);
             return JsonSerializer.Deserialize<RunRecord>(File.ReadAllBytes(path), JsonOptions)
                 ?? throw new JsonException("empty");
         }

@@ -162,8 +162,11 @@ internal sealed class RowSource : IDisposable
         return true;
     }
 
-    private RowSelection Meeting(string where) =>
-        RowSelection.Of(Rows, _files.SelectMany(file => Answers(file, where)));
+    private RowSelection Meeting(string where)
+    {
+        DatasetReader.Confine(_db.Value, Files);
+        return RowSelection.Of(Rows, _files.SelectMany(file => Answers(file, where)));
+    }
 
     private IEnumerable<bool> Answers(RowFile file, string where)
     {
