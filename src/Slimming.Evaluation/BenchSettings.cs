@@ -7,6 +7,7 @@ using Slimming.Evaluation.Engine;
 using Slimming.Evaluation.Items;
 using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
+using Slimming.Shared;
 
 namespace Slimming.Evaluation;
 
@@ -119,7 +120,7 @@ public static class BenchSettings
         {
             throw new SlimmingException(ExitCode.Usage, $"{path}: no such file");
         }
-        using var stream = File.OpenRead(path);
+        using var stream = RegularFile.OpenRead(path);
         return Convert.ToHexStringLower(SHA256.HashData(stream));
     }
 }

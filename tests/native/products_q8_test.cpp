@@ -63,7 +63,9 @@ TEST(ProductsQ8, WhatIsNotFiniteStaysSoAndTheSmallestAreZero) {
             const std::vector<double> got = q.doubles();
             for (int64_t i = 0; i < 64; ++i)
                 ASSERT_EQ(std::isfinite(got[size_t(i)]), i < 32 || std::isfinite(odd)) << odd << " at " << i;
-            if (std::isfinite(odd)) ASSERT_EQ(got[40], 0) << odd;
+            if (std::isfinite(odd)) {
+                ASSERT_EQ(got[40], 0) << odd;
+            }
         }
     });
 }

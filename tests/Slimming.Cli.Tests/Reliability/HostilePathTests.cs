@@ -160,7 +160,7 @@ public sealed class HostilePathTests : IDisposable
         var clock = Stopwatch.StartNew();
         var answer = Task.Run(run);
         answer
-            .Wait(TimeSpan.FromSeconds(10 * Seconds))
+            .Wait(TimeSpan.FromSeconds(4 * Seconds))
             .ShouldBeTrue($"no answer after {clock.Elapsed.TotalSeconds:0} s");
         return answer.Result;
     }
