@@ -2,12 +2,14 @@
 # One LoRA epoch over 876 Alpaca rows on SmolLM2-135M, as fixtures/peft/alpaca_epoch was made with PEFT.
 #   alpaca-epoch.sh         the reference's own token ids
 #   alpaca-epoch.sh raw     the same rows from alpaca_1000.json through --template alpaca
+#   alpaca-epoch.sh ids bf16    another compute mode than f32
 set -euo pipefail
 source "$(dirname "$0")/watch.sh"
 form=${1:-ids}
+compute=${2:-f32}
 reference=$shared/fixtures/peft/alpaca_epoch
 model=$shared/models/SmolLM2-135M-Instruct.Q4_1.gguf
-out=$root/artifacts/measure/alpaca-epoch-$form
+out=$root/artifacts/measure/alpaca-epoch-$form-$compute
 require "$reference/train.jsonl"
 require "$model"
 mkdir -p "$root/artifacts/measure"
@@ -32,13 +34,13 @@ case $form in
         node -e "$pick" "$reference/eval.jsonl" "$shared/data/alpaca/alpaca_1000.json" "$eval_data"
         extra=(--template alpaca)
         ;;
-    *) fail "usage: alpaca-epoch.sh [ids|raw]" ;;
+    *) fail "usage: alpaca-epoch.sh [ids|raw] [f32|bf16|int8]" ;;
 esac
 
 machine_line
 watch_run "$slimming" train --model "$model" --data "$train" --eval-data "$eval_data" --out "$out" \
     --rank 16 --alpha 16 --batch-size 8 --epochs 1 --no-shuffle --learning-rate 2e-4 --warmup-steps 5 \
-    --checkpoint-every 0 "${extra[@]}"
+    --checkpoint-every 0 --compute "$compute" "${extra[@]}"
 
 node -e '
     const fs = require("fs");

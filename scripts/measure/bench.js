@@ -4,6 +4,7 @@
 const fs = require("fs");
 const path = require("path");
 const { Machine, engineRate, program, stepBench, removeScratch, scratchFile } = require("./cases.js");
+const { readModes, rowsOf, writeModes } = require("./modes.js");
 const { Report, fixed, mebi, median, spread } = require("./tables.js");
 
 const help = `scripts/bench [--only PART,...] [--all] [--compute MODE,...] [--rounds N] [--passes N] [--write]
@@ -19,18 +20,20 @@ const help = `scripts/bench [--only PART,...] [--all] [--compute MODE,...] [--ro
   long      one sequence of 4,096 tokens against sequences of 256
   engine    bench --engine native against libllama on HellaSwag (needs the reference data)
   large     two steps of the Llama-3-8B shape
+  modes     every mode at every type, for the table behind --compute auto: checks it, with --write fills its rows
 
   --compute MODE,...  modes to measure (default: every mode that this build and machine have)
+  --isa LEVEL,...     levels of the part modes (default: this machine's best), named as SLM_ISA names them
   --rounds N          measured rounds of a case in a pass (default 3), each with the peak loops beside the work
   --passes N          passes over the cases of a part, so that a slow minute does not meet one case alone (default 1)
   --write             append the tables to docs/measurements.md`;
 
 const quick = ["speed", "threads", "program"];
-const parts = { speed, threads, program: wholeProgram, types, shapes, long, engine, large };
+const parts = { speed, threads, program: wholeProgram, types, shapes, long, engine, large, modes };
 const blockTypes = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k", "iq4_nl", "f16", "bf16"];
 
 function parseOptions(args) {
-    const options = { only: quick, rounds: 3, passes: 1, write: false, compute: null };
+    const options = { only: quick, rounds: 3, passes: 1, write: false, compute: null, isa: null };
     const whole = (name, text) => {
         if (!/^[1-9][0-9]*$/.test(text ?? "")) stop(`${name}: expected a number from 1, found ${text}`);
         return Number(text);
@@ -44,6 +47,7 @@ function parseOptions(args) {
             case "--all": options.only = Object.keys(parts); break;
             case "--only": options.only = (args[++i] ?? "").split(","); break;
             case "--compute": options.compute = (args[++i] ?? "").split(","); break;
+            case "--isa": options.isa = (args[++i] ?? "").split(","); break;
             case "--rounds": options.rounds = whole("--rounds", args[++i]); break;
             case "--passes": options.passes = whole("--passes", args[++i]); break;
             case "--write": options.write = true; break;
@@ -94,6 +98,7 @@ function summary(result) {
         faults: median(rounds.map(r => r.minor_faults)),
         sleeps: median(rounds.map(r => r.voluntary_switches)),
         rss: result.peak_rss_kib * 1024,
+        perCpuSecond: median(rounds.map(r => tokens / r.cpu_seconds)),
         secondsPerToken: median(rounds.map(r => r.step_seconds * r.peak_f32)) / tokens,
     };
 }
@@ -262,6 +267,23 @@ async function large(run) {
     programTable(run, [whole]);
     run.report.bar("Llama-3-8B shape Q4_K mix, 1 x 512, two steps of the whole program", "<= file + 2,560 MiB", `file + ${mebi(whole.rss - whole.fileBytes)} (${mode})`,
         whole.rss - whole.fileBytes <= 2560 * 1048576);
+}
+
+/** One layer is enough: unpacking and products repeat in every one. One thread and its own processor time: such ratios hold on a busy machine too. */
+function modes(run) {
+    const table = readModes(run.root);
+    for (const isa of run.options.isa ?? [run.machine.isa]) {
+        const cases = blockTypes.flatMap(type => ["f32", "bf16", "int8"].map(compute => (
+            { shape: "blocks-1b", type, layers: 1, compute, isa, sequences: 1, tokens: 256, threads: 1, forward: false })));
+        const results = measure(run, cases).map((result, i) => ({ ...result, type: cases[i].type, compute: cases[i].compute }));
+        const rows = rowsOf(isa, blockTypes, (type, mode) => results.find(r => r.type === type && r.compute === mode).perCpuSecond);
+        run.report.table(`modes against f32 at level ${isa}`, ["type", "bf16", "int8", "fastest that auto may take", "table"],
+            rows.map(row => [row.type, row.bf16, row.int8, row.mode, table.get(`${isa} ${row.type}`)?.mode ?? "-"]));
+        const lost = rows.filter(row => Number(row[table.get(`${isa} ${row.type}`)?.mode] ?? 1) < 0.9 * Number(row[row.mode] ?? 1));
+        if (!run.options.write) run.report.bar(`the table's mode at level ${isa}`, ">= 0.9 of the fastest", lost.map(row => row.type).join(", ") || "all", lost.length === 0);
+        for (const row of rows) table.set(`${isa} ${row.type}`, row);
+    }
+    if (run.options.write) writeModes(run.root, table);
 }
 
 async function main() {

@@ -29,8 +29,9 @@ for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exi
 
 const flags = options => Object.entries(options).flatMap(([name, value]) => [`--${name}`, `${value}`]);
 
-function runStepBench(args) {
-    const child = spawnSync(stepBenchPath, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+function runStepBench(args, isa) {
+    const env = isa === undefined ? process.env : { ...process.env, SLM_ISA: isa };
+    const child = spawnSync(stepBenchPath, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], env });
     if (child.error) throw child.error;
     return child;
 }
@@ -40,11 +41,11 @@ function checked(child, args) {
     return child.stdout;
 }
 
-/** One case in a process of its own; the object that step_bench --json prints. */
-function stepBench({ forward = true, ...options }) {
+/** One case in a process of its own, at the level that `isa` names; the object that step_bench --json prints. */
+function stepBench({ forward = true, isa, ...options }) {
     const file = scratchFile(options);
     const args = [...flags({ ...options, file }), ...(forward ? [] : ["--no-forward"]), "--json"];
-    return JSON.parse(checked(runStepBench(args), args));
+    return JSON.parse(checked(runStepBench(args, isa), args));
 }
 
 function peaks() {
@@ -52,8 +53,8 @@ function peaks() {
 }
 
 /** A GGUF file of random blocks in this run's folder, written on its first use; where room is short, others make way. */
-function scratchFile({ shape, type }) {
-    const file = path.join(scratchFolder(), `${shape}-${type}.gguf`);
+function scratchFile({ shape, type, layers }) {
+    const file = path.join(scratchFolder(), `${shape}-${layers ?? "all"}-${type}.gguf`);
     if (fs.existsSync(file)) return file;
     const free = () => {
         const { bavail, bsize } = fs.statfsSync(scratchFolder());
@@ -64,7 +65,7 @@ function scratchFile({ shape, type }) {
         for (const old of fs.readdirSync(scratchFolder()).filter(name => name.endsWith(".gguf"))) fs.rmSync(path.join(scratchFolder(), old));
     }
     if (free() < needed) throw new Error(`${scratchFolder()}: ${Math.floor(free() / 2 ** 30)} GiB free, ${needed / 2 ** 30} GiB are needed; set TMPDIR`);
-    const args = [...flags({ shape, type, file }), "--write"];
+    const args = [...flags({ shape, type, file, ...(layers ? { layers } : {}) }), "--write"];
     checked(runStepBench(args), args);
     return file;
 }

@@ -8,8 +8,7 @@ public static class ComputeChoice
     public static IReadOnlyList<string> Names { get; } = ["auto", "f32", "bf16", "int8"];
 
     /// <summary>
-    /// auto is f32, the mode that reference runs are compared in. A choice by instruction set needs measured losses of
-    /// bf16 runs first.
+    /// auto is f32 where scores are compared with those of other programs; training has a measured table for it.
     /// </summary>
     /// <param name="name">One of <see cref="Names"/>.</param>
     public static ComputeMode Of(string name) =>

@@ -43,7 +43,7 @@ internal sealed class TrainSetup : IDisposable
             options,
             model,
             adapter,
-            ComputeChoice.Of(options.Compute),
+            ComputeTable.Choose(options, runtime.Info.Isa, model.File.Tensors),
             new PlannedData(TrainSet, EvalSet, Data)
         );
         (Context, Plan) = _planner.Choose();
@@ -122,7 +122,7 @@ internal sealed class TrainSetup : IDisposable
             runtime = NativeRuntime.Create(options.Threads);
             model = BaseModel.Open(options.Model, runtime);
             adapter = new NativeAdapter(model.Native, AdapterParams(options));
-            MemoryPlanner least = new(options, model, adapter, ComputeChoice.Of(options.Compute), null);
+            MemoryPlanner least = new(options, model, adapter, ComputeTable.Choose(options, runtime.Info.Isa, model.File.Tensors), null);
             if (mustFit && least.Hopeless(options.Machine()) is { } problem)
             {
                 throw problem;

@@ -95,6 +95,8 @@ public sealed class ArchitectureRunTests : IDisposable
             "2",
             "--threads",
             "1",
+            "--compute",
+            "f32",
         ];
         Cli.Done(["train", "--model", model, "--data", data, "--out", _temp[name], .. options]);
         return _temp[name];

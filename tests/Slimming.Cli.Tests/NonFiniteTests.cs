@@ -193,6 +193,8 @@ public sealed class NonFiniteTests : IDisposable
             "0.1",
             "--learning-rate",
             "5e-3",
+            "--compute",
+            "f32",
         ];
 
     private static void ScaleQueriesAndKeys(string path, float factor) =>

@@ -85,6 +85,8 @@ public sealed class ReplayTests : IDisposable
             "--eval-data",
             reference.WriteEvalData(_temp["eval.jsonl"]),
             "--no-shuffle",
+            "--compute",
+            "f32",
             "--out",
             _temp["run"],
         ]);

@@ -39,6 +39,7 @@ internal sealed class TinyRun
             ("--steps", $"{Steps}"),
             ("--eval-every", "4"),
             ("--learning-rate", "5e-3"),
+            ("--compute", "f32"),
             .. own,
         ];
         return

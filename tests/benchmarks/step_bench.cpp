@@ -100,10 +100,14 @@ void check(slm_status status) {
 // Counts of the kernel for this process; what a measured span adds to them is reported.
 struct Usage {
     long minor_faults, voluntary_switches;
+    double cpu_seconds;
     static Usage now() {
         rusage usage{};
         getrusage(RUSAGE_SELF, &usage);
-        return {usage.ru_minflt, usage.ru_nvcsw};
+        const auto seconds = [](const timeval &t) {
+            return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+        };
+        return {usage.ru_minflt, usage.ru_nvcsw, seconds(usage.ru_utime) + seconds(usage.ru_stime)};
     }
 };
 
@@ -113,6 +117,7 @@ constexpr int kPhaseCount = static_cast<int>(std::size(kPhases));
 struct Round {
     double peak_f32, peak_bf16, peak_int8;
     double step_seconds, forward_seconds;
+    double cpu_seconds;                     // of all threads, of the step
     long minor_faults, voluntary_switches;  // of the step
     slm_profile step;                       // what it added
 };
@@ -252,9 +257,10 @@ void print_json(const Options &o, const slm_runtime_info &info, const bench::Ran
         const Round &r = rounds[i];
         std::printf(
             "%s{\"peak_f32\":%.2f,\"peak_bf16\":%.2f,\"peak_int8\":%.2f,\"step_seconds\":%.6f,"
-            "\"forward_seconds\":%.6f,\"minor_faults\":%ld,\"voluntary_switches\":%ld,\"phases\":{",
-            i ? "," : "", r.peak_f32, r.peak_bf16, r.peak_int8, r.step_seconds, r.forward_seconds, r.minor_faults,
-            r.voluntary_switches);
+            "\"cpu_seconds\":%.6f,\"forward_seconds\":%.6f,\"minor_faults\":%ld,\"voluntary_switches\":%ld,\"phases\":"
+            "{",
+            i ? "," : "", r.peak_f32, r.peak_bf16, r.peak_int8, r.step_seconds, r.cpu_seconds, r.forward_seconds,
+            r.minor_faults, r.voluntary_switches);
         for (int p = 0; p < kPhaseCount; ++p)
             std::printf("%s\"%s\":{\"seconds\":%.6f,\"bytes\":%llu}", p ? "," : "", kPhases[p],
                         static_cast<double>(r.step.nanoseconds[p]) * 1e-9,
@@ -298,6 +304,7 @@ Round measure(Trainer &trainer, const Options &o, int n_threads) {
     trainer.step();
     round.step_seconds = seconds_since(start);
     const Usage after = Usage::now();
+    round.cpu_seconds = after.cpu_seconds - before.cpu_seconds;
     round.minor_faults = after.minor_faults - before.minor_faults;
     round.voluntary_switches = after.voluntary_switches - before.voluntary_switches;
     round.step = trainer.profile();

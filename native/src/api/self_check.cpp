@@ -175,8 +175,8 @@ void run_self_check(Runtime &runtime, int32_t index, slm_self_check &out) {
         std::snprintf(out.name, sizeof out.name, "attention over packed sequences");
         out.difference = check_attention(runtime);
     } else if (index == 2 * kTypes + 4) {
-        // Activations are rounded to 1/127 of the largest of 32: 2^-8 of it at most, and the weight is exact.
-        out.tolerance = 0x1p-7;
+        // Activations are rounded to 1/32512 of the largest of 32: 2^-16 of it, or twice where the last byte is full.
+        out.tolerance = 0x1p-14;
         std::snprintf(out.name, sizeof out.name, "int8 mode, linear q4_1");
         out.difference = check_linear(runtime, *find_quant_type(3), false, SLM_COMPUTE_INT8);
     } else if (index > 2 * kTypes + 1) {

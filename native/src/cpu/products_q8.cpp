@@ -1,4 +1,4 @@
-// Integer products: activations as 8-bit integers against the weight's own codes, as llama.cpp serves these files.
+// Integer products: activations as integers in two bytes against the weight's own codes.
 #include <algorithm>
 
 #include "cpu/cpu_backend.hpp"

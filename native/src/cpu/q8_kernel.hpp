@@ -1,7 +1,7 @@
-// Integer products: weights as unsigned codes with a factor and an offset, activations as signed bytes with a factor
-// per
-// 32. sum_k x w = factor_x (factor_w sum q_x q_w) + (factor_x sum q_x) offset_w for each group; the inner sums are
-// exact.
+// Integer products: weights as unsigned codes with a factor and an offset, activations as two signed bytes, 256 coarse
+// + fine, with a factor per 32 values: with the coarse byte alone, gradients of a reference run keep a cosine of 0.988
+// to 0.995 to those in f32, below the bar. The bytes go through the same instructions one after the other. sum_k x w =
+// factor_x (factor_w sum q_x q_w) + (factor_x sum q_x) offset_w for each group; the inner sums are exact.
 #pragma once
 
 #include "cpu/row_kernels.hpp"
@@ -47,6 +47,25 @@ static inline vi dot_quads(vi sum, vi w, vi x) {
 
 typedef int32_t viu8 __attribute__((vector_size(kLanes * 4), aligned(1), may_alias));
 
+// dots += quads [begin, end) of a group: one byte plane of x against the codes
+template <int MR, int NV>
+static inline void add_quads(vi (&dots)[MR][NV], int begin, int end, const uint8_t *b, const uint8_t *a,
+                             int64_t row_bytes) {
+#pragma GCC unroll 8
+    for (int q = begin; q < end; ++q) {
+        vi w[NV];
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; ++j) w[j] = *reinterpret_cast<const viu8 *>(b + q * 4 * kPanel + 4 * j * kLanes);
+#pragma GCC unroll 8
+        for (int i = 0; i < MR; ++i) {
+            int32_t quad;
+            std::memcpy(&quad, a + i * row_bytes + 4 * q, sizeof quad);
+#pragma GCC unroll 4
+            for (int j = 0; j < NV; ++j) dots[i][j] = dot_quads(dots[i][j], w[j], vi{} + quad);
+        }
+    }
+}
+
 template <int MR, int NV, bool halves>
 static inline void gemm_q8_micro(const GemmTileQ8 &t, int64_t m0, int64_t n0, int64_t n_valid) {
     const int64_t row_bytes = q8_row_bytes(t.columns);
@@ -66,25 +85,17 @@ static inline void gemm_q8_micro(const GemmTileQ8 &t, int64_t m0, int64_t n0, in
             for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4
                 for (int j = 0; j < NV; ++j) dots[i][j] = vi{};
+            add_quads<MR, NV>(dots, part * quads, (part + 1) * quads, b, a + k, row_bytes);
 #pragma GCC unroll 8
-            for (int q = part * quads; q < (part + 1) * quads; ++q) {
-                vi w[NV];
+            for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4
-                for (int j = 0; j < NV; ++j)
-                    w[j] = *reinterpret_cast<const viu8 *>(b + q * 4 * kPanel + 4 * j * kLanes);
-#pragma GCC unroll 8
-                for (int i = 0; i < MR; ++i) {
-                    int32_t quad;
-                    std::memcpy(&quad, a + i * row_bytes + k + 4 * q, sizeof quad);
-#pragma GCC unroll 4
-                    for (int j = 0; j < NV; ++j) dots[i][j] = dot_quads(dots[i][j], w[j], vi{} + quad);
-                }
-            }
+                for (int j = 0; j < NV; ++j) dots[i][j] <<= 8;
+            add_quads<MR, NV>(dots, part * quads, (part + 1) * quads, b, a + t.columns + k, row_bytes);
 #pragma GCC unroll 8
             for (int i = 0; i < MR; ++i) {
-                const float *sums = reinterpret_cast<const float *>(a + i * row_bytes + t.columns) + k / 16;
-                const float x_factor =
-                    *(reinterpret_cast<const float *>(a + i * row_bytes + t.columns + t.columns / 4) + k / 32);
+                const float *row = reinterpret_cast<const float *>(a + i * row_bytes + 2 * t.columns);
+                const float *sums = row + k / 16;
+                const float x_factor = row[t.columns / 16 + k / 32];
                 const float x_sum = halves ? sums[part] : sums[0] + sums[1];
 #pragma GCC unroll 4
                 for (int j = 0; j < NV; ++j) {
@@ -121,7 +132,7 @@ static void gemm_q8(const GemmTileQ8 &t) {
 constexpr float kSmallestQ8 = 1e-36f;
 
 static void quantize_q8(int64_t n, ConstValues values, uint8_t *row) {
-    float *sums = reinterpret_cast<float *>(row + n), *factors = reinterpret_cast<float *>(row + n + n / 4);
+    float *sums = reinterpret_cast<float *>(row + 2 * n), *factors = sums + n / 16;
     for (int64_t k = 0; k < n; k += 32) {
         float x[32];
         copy(32, values.at(k), x);
@@ -133,14 +144,16 @@ static void quantize_q8(int64_t n, ConstValues values, uint8_t *row) {
         std::memcpy(&largest, &most, sizeof largest);
         const bool finite = most < 0x7F800000;
         // Not finite: all of the block's products become NaN. Too small to divide by: zeros.
-        const float factor = finite ? largest / 127 : NAN;
+        const float factor = finite ? largest / (127 * 256) : NAN;
         const float inverse = finite && largest >= kSmallestQ8 ? 127 / largest : 0;
         if (inverse == 0) std::memset(x, 0, sizeof x);
         int total[2] = {0, 0};
         for (int i = 0; i < 32; ++i) {
-            const int q = static_cast<int>(std::nearbyint(x[i] * inverse));
-            row[k + i] = static_cast<uint8_t>(static_cast<int8_t>(q));
-            total[i / 16] += q;
+            const float steps = x[i] * inverse, coarse = std::nearbyint(steps);
+            const float fine = std::fmin(std::nearbyint((steps - coarse) * 256), 127.0f);
+            row[k + i] = static_cast<uint8_t>(static_cast<int8_t>(coarse));
+            row[n + k + i] = static_cast<uint8_t>(static_cast<int8_t>(fine));
+            total[i / 16] += 256 * static_cast<int>(coarse) + static_cast<int>(fine);
         }
         sums[k / 16] = factor * static_cast<float>(total[0]);
         sums[k / 16 + 1] = factor * static_cast<float>(total[1]);

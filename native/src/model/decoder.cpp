@@ -397,7 +397,7 @@ void Decoder::ffn_down(const RunState &run, int il, bool only_raw) {
     backend_.glu(static_cast<slm_activation>(c.activation), T_ * c.n_ff, layer.gate, layer.up, scratch_.act);
     LinearOutput out;
     out.terms[0].w = weight(run, ROLE_FFN_DOWN, il);
-    // What the gate lets through has outliers that 8 bits for 32 values would drown the others in.
+    // What the gate lets through has outliers that the steps of 32 values would drown the others in.
     out.terms[0] = {scratch_.act, c.n_ff, out.terms[0].w};
     adapt(run, Site::DOWN, il, scratch_.act, &out);
     add_branch(run, ROLE_FFN_POST_NORM, il, out, layer.ffn_raw, layer.rstd_ffn_post, only_raw);

@@ -8,16 +8,18 @@ namespace slm {
 // A product computes in the format of its left operand: f32, or bf16 with f32 sums. bf16 rows of odd length are
 // followed by a finite value, which is multiplied by zero; products that write rows with room behind them put a zero
 // there.
-// Q8 rows are 8-bit integers with a factor for each 32 of them: left operands of forward products alone.
+// Q8 rows are integers in two bytes, 256 coarse + fine, with a factor for each 32 of them: left operands of forward
+// products alone.
 enum class Format : uint8_t { F32, BF16, Q8 };
 
 inline int64_t bytes_of(Format format) {
     return format == Format::F32 ? 4 : format == Format::BF16 ? 2 : 1;
 }
 
-// A Q8 row of n values, n a multiple of 32: the integers, f32 [n/16] sums of factor times integer, f32 [n/32] factors.
+// A Q8 row of n values, n a multiple of 32: coarse bytes, fine bytes, f32 [n/16] sums of factor times integer, f32
+// [n/32] factors.
 inline int64_t q8_row_bytes(int64_t n) {
-    return n + n / 16 * 4 + n / 32 * 4;
+    return 2 * n + n / 16 * 4 + n / 32 * 4;
 }
 
 struct Values {
