@@ -73,7 +73,7 @@ TEST(Allocation, APlanTakesNoWorkSpace) {
     const ModelPtr model = tiny.create(runtime.get());
     const AdapterPtr adapter = make_adapter(model.get(), lora_params(3, 1.5f, 0.1f));
     slm_context_params params = context_params(32);
-    params.logit_rows = 1 << 20;
+    params.max_sequence_tokens = params.logit_rows = 1 << 20;
     slm_plan plan = sized<slm_plan>();
     Text text;
     largest = 0;
