@@ -78,7 +78,8 @@ public sealed class DoctorTests
         File.Delete(altered);
         File.WriteAllBytes(altered, [.. bytes, 0]);
         using TempFolder temp = new();
-        var data = temp.Write("data.jsonl", """{"text": "a text"}""" + "\n");
+        // Of rows as CSV, which DuckDB reads.
+        var data = temp.Write("data.csv", "text\na text\n");
         var model = Path.Combine(SharedFiles.RepoRoot, "scripts", "demo", "model.gguf");
         string[] args = ["train", "--model", model, "--data", data, "--out", temp["run"], "--steps", "1"];
 
