@@ -47,9 +47,8 @@ run_task() {
     child=$!
     while kill -0 "$child" 2> /dev/null; do
         if [ "$base" -eq 0 ]; then
-            # Parts of 32 items until the first 64 of them are merged into one.
-            done_items=$(find "$out" -name 'items-?????.parquet' 2> /dev/null | wc -l)
-            [ "$done_items" -ge 16 ] && base=$(awk '/^VmRSS:/ { print $2 }' "/proc/$child/status" 2> /dev/null || echo 0)
+            done_items=$(grep -o "^$task: [0-9]*" "$work/log" | tail -n 1 | cut -d ' ' -f 2 || true)
+            [ "${done_items:-0}" -ge 500 ] && base=$(awk '/^VmRSS:/ { print $2 }' "/proc/$child/status" 2> /dev/null || echo 0)
         else
             seen=$(awk '/^VmRSS:/ { print $2 }' "/proc/$child/status" 2> /dev/null || echo 0)
             [ -n "$seen" ] && [ "$seen" -gt "$peak" ] && peak=$seen

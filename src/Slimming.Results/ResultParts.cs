@@ -20,7 +20,7 @@ internal readonly record struct ResultPart(int First, int Last)
 internal sealed partial class ResultParts(DuckDb db, string folder)
 {
     /// <summary>Small parts that are merged into one.</summary>
-    public const int MergedParts = 64;
+    public const int MergedParts = 24;
 
     /// <summary>What DuckDB gathers before it writes it: rows with long prompts would else take more memory than a small model.</summary>
     private const string GroupLimits = "ROW_GROUP_SIZE 2048, ROW_GROUP_SIZE_BYTES '4MiB'";

@@ -122,7 +122,13 @@ internal sealed class TrainSetup : IDisposable
             runtime = NativeRuntime.Create(options.Threads);
             model = BaseModel.Open(options.Model, runtime);
             adapter = new NativeAdapter(model.Native, AdapterParams(options));
-            MemoryPlanner least = new(options, model, adapter, ComputeTable.Choose(options, runtime.Info.Isa, model.File.Tensors), null);
+            MemoryPlanner least = new(
+                options,
+                model,
+                adapter,
+                ComputeTable.Choose(options, runtime.Info.Isa, model.File.Tensors),
+                null
+            );
             if (mustFit && least.Hopeless(options.Machine()) is { } problem)
             {
                 throw problem;

@@ -237,12 +237,12 @@ public sealed class ResultsStoreTests : IDisposable
                 ]);
             // Killed while a merge was deleting what it covers: an old part and the next merge's texts still stand.
             File.Copy(
-                Path.Combine(store.Folder, "items-00064.parquet"),
+                Path.Combine(store.Folder, $"items-{ResultParts.MergedParts:d5}.parquet"),
                 Path.Combine(store.Folder, "items-00007.parquet")
             );
             File.Copy(
-                Path.Combine(store.Folder, "texts-00064.parquet"),
-                Path.Combine(store.Folder, "texts-00064-00066.parquet")
+                Path.Combine(store.Folder, $"texts-{ResultParts.MergedParts:d5}.parquet"),
+                Path.Combine(store.Folder, $"texts-{ResultParts.MergedParts:d5}-{parts - 1:d5}.parquet")
             );
         }
         using (var store = ResultsStore.OpenForWriting(_out, Info()))
