@@ -120,7 +120,6 @@ public static class BenchSettings
         {
             throw new SlimmingException(ExitCode.Usage, $"{path}: no such file");
         }
-        using var stream = RegularFile.OpenRead(path);
-        return Convert.ToHexStringLower(SHA256.HashData(stream));
+        return Durable.Sha256(path);
     }
 }

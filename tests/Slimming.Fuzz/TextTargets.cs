@@ -8,6 +8,22 @@ using Slimming.Training.Templates;
 
 namespace Slimming.Fuzz;
 
+/// <summary>Broken forms of one sound text: words of its language put in, bytes changed.</summary>
+/// <param name="name">Of the target.</param>
+/// <param name="extension">Ending of the files' names.</param>
+/// <param name="sound">Read without an error.</param>
+/// <param name="words">What the language gives a meaning to.</param>
+internal abstract class TextTarget(string name, string extension, string sound, string[] words) : Target
+{
+    public override byte[] Sound => Encoding.UTF8.GetBytes(sound);
+
+    public override string Name => name;
+
+    public override string Extension => extension;
+
+    public override byte[] Make(Random random, out string kind) => Raw.MutateText(sound, words, random, out kind);
+}
+
 internal sealed class SafetensorsTarget : Target
 {
     private readonly byte[] _sound = Seeds.Safetensors();
@@ -56,7 +72,7 @@ internal sealed class SafetensorsTarget : Target
     }
 }
 
-internal sealed class PeftConfigTarget : Target
+internal sealed class PeftConfigTarget() : TextTarget("peft-config", ".json", SoundText, s_words)
 {
     private const string SoundText = """
         {"peft_type":"LORA","task_type":"CAUSAL_LM","r":8,"lora_alpha":16.0,"lora_dropout":0.0,"use_rslora":false,"use_dora":false,
@@ -64,126 +80,93 @@ internal sealed class PeftConfigTarget : Target
         "modules_to_save":null,"init_lora_weights":true}
         """;
 
-    public override byte[] Sound => Encoding.UTF8.GetBytes(SoundText);
-
-    public override string Name => "peft-config";
-
-    public override string Extension => ".json";
-
-    public override byte[] Make(Random random, out string kind) =>
-        Raw.MutateText(
-            SoundText,
-            [
-                "\"",
-                ",",
-                "{",
-                "}",
-                "[",
-                "]",
-                ":",
-                "null",
-                "-1",
-                "1e999",
-                "(a+)+$",
-                "2147483648",
-                "\"\\u0000\"",
-                "IA3",
-                "all-linear",
-            ],
-            random,
-            out kind
-        );
+    private static readonly string[] s_words =
+    [
+        "\"",
+        ",",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        "null",
+        "-1",
+        "1e999",
+        "(a+)+$",
+        "2147483648",
+        "\"\\u0000\"",
+        "IA3",
+        "all-linear",
+    ];
 
     public override void Read(string path) => _ = PeftConfig.Read(path);
 }
 
-internal sealed class OptionsTarget : Target
+internal sealed class OptionsTarget() : TextTarget("options", ".yaml", SoundText, s_words)
 {
     private const string SoundText =
         "model: a.gguf\ndata: [a.jsonl, b.json]\nmethod: lora\nrank: 16\nlearning-rate: 1e-3\nshuffle: true\ntargets: q,v\nmemory: 2GiB\nsteps: 5\nout: o\n";
 
-    public override byte[] Sound => Encoding.UTF8.GetBytes(SoundText);
-
-    public override string Name => "options";
-
-    public override string Extension => ".yaml";
-
-    public override byte[] Make(Random random, out string kind) =>
-        Raw.MutateText(
-            SoundText,
-            [
-                ":",
-                "-",
-                "[",
-                "]",
-                "{",
-                "}",
-                "&a",
-                "*a",
-                "|",
-                ">",
-                "!!",
-                "'",
-                "\"",
-                "\t",
-                "? ",
-                "NaN",
-                "1e999",
-                "<<",
-                "---",
-                "%",
-            ],
-            random,
-            out kind
-        );
+    private static readonly string[] s_words =
+    [
+        ":",
+        "-",
+        "[",
+        "]",
+        "{",
+        "}",
+        "&a",
+        "*a",
+        "|",
+        ">",
+        "!!",
+        "'",
+        "\"",
+        "\t",
+        "? ",
+        "NaN",
+        "1e999",
+        "<<",
+        "---",
+        "%",
+    ];
 
     public override void Read(string path) =>
         _ = TrainOptionsReader.Resolve(new Dictionary<string, IReadOnlyList<string>> { ["config"] = [path] });
 }
 
-internal sealed class TaskTarget : Target
+internal sealed class TaskTarget() : TextTarget("task", ".yaml", SoundText, s_words)
 {
     private const string SoundText =
         "name: t\nversion: \"1\"\nabout: A task.\nkind: multiple_choice\ndata: [t.jsonl]\nprompt: \"{question}\"\nchoices_field: choices\n"
         + "delimiter: \" \"\ngold: \"{answer}\"\nmetrics: [acc, acc_norm]\n";
 
-    public override byte[] Sound => Encoding.UTF8.GetBytes(SoundText);
-
-    public override string Name => "task";
-
-    public override string Extension => ".yaml";
-
-    public override byte[] Make(Random random, out string kind) =>
-        Raw.MutateText(
-            SoundText,
-            [
-                ":",
-                "-",
-                "[",
-                "]",
-                "{",
-                "}",
-                "&a",
-                "*a",
-                "|",
-                "!!int",
-                "'",
-                "\"",
-                "generate_until",
-                "perplexity",
-                "null",
-                "---",
-                "../../x",
-            ],
-            random,
-            out kind
-        );
+    private static readonly string[] s_words =
+    [
+        ":",
+        "-",
+        "[",
+        "]",
+        "{",
+        "}",
+        "&a",
+        "*a",
+        "|",
+        "!!int",
+        "'",
+        "\"",
+        "generate_until",
+        "perplexity",
+        "null",
+        "---",
+        "../../x",
+    ];
 
     public override void Read(string path) => _ = TaskCatalog.Find(path);
 }
 
 /// <summary>Chat templates: parsed and rendered in their sandbox.</summary>
-internal sealed class TemplateTarget : Target
+internal sealed class TemplateTarget() : TextTarget("template", ".jinja", SoundText, s_words)
 {
     private const string SoundText = """
         {%- set ns = namespace(n=0) -%}{%- for message in messages -%}{%- if message['role'] == 'system' and loop.first -%}<|system|>{{ message.content | trim }}
@@ -194,42 +177,31 @@ internal sealed class TemplateTarget : Target
 
     private static readonly ChatMessage[] Messages = [new("user", "hello"), new("assistant", "hi")];
 
-    public override byte[] Sound => Encoding.UTF8.GetBytes(SoundText);
-
-    public override string Name => "template";
-
-    public override string Extension => ".jinja";
-
-    public override byte[] Make(Random random, out string kind) =>
-        Raw.MutateText(
-            SoundText,
-            [
-                "{%",
-                "%}",
-                "{{",
-                "}}",
-                "for i in range(1000000000)",
-                "endfor",
-                "if true",
-                "endif",
-                "__proto__",
-                "constructor",
-                "messages",
-                "*",
-                "'a' * 100000000",
-                "| join(messages)",
-                "twice(twice(x))",
-                "namespace(",
-                ")",
-                "range(9)",
-                "[0:999999999:-1]",
-                "import",
-                "include 'x'",
-                "globalThis",
-            ],
-            random,
-            out kind
-        );
+    private static readonly string[] s_words =
+    [
+        "{%",
+        "%}",
+        "{{",
+        "}}",
+        "for i in range(1000000000)",
+        "endfor",
+        "if true",
+        "endif",
+        "__proto__",
+        "constructor",
+        "messages",
+        "*",
+        "'a' * 100000000",
+        "| join(messages)",
+        "twice(twice(x))",
+        "namespace(",
+        ")",
+        "range(9)",
+        "[0:999999999:-1]",
+        "import",
+        "include 'x'",
+        "globalThis",
+    ];
 
     public override void Read(string path)
     {

@@ -93,12 +93,7 @@ public sealed class LlamaEngine : IModelEngine
         ArgumentNullException.ThrowIfNull(requests);
         // One cache at a time.
         _generator.Dispose();
-        var inputs = requests.Select(request => ScoreInput.Of(request, MaxLength)).ToList();
-        var sums = _scorer.Score(
-            [.. inputs.Zip(requests, (input, request) => (input.Tokens, request.Continuation))],
-            cancellation
-        );
-        return [.. sums.Zip(inputs, (answer, input) => new ScoreAnswer(answer.Sum, answer.Greedy, input.Truncated))];
+        return ScoreInput.Answer(requests, MaxLength, pairs => _scorer.Score(pairs, cancellation));
     }
 
     public IReadOnlyList<GenerationAnswer> Generate(

@@ -106,12 +106,7 @@ public sealed class NativeEngine : IModelEngine
     )
     {
         ArgumentNullException.ThrowIfNull(requests);
-        var inputs = requests.Select(request => ScoreInput.Of(request, MaxLength)).ToList();
-        var sums = _scorer.Score(
-            [.. inputs.Zip(requests, (input, request) => (input.Tokens, request.Continuation))],
-            cancellation
-        );
-        return [.. sums.Zip(inputs, (answer, input) => new ScoreAnswer(answer.Sum, answer.Greedy, input.Truncated))];
+        return ScoreInput.Answer(requests, MaxLength, pairs => _scorer.Score(pairs, cancellation));
     }
 
     /// <exception cref="SlimmingException">Always: see <see cref="SupportedKinds"/>.</exception>

@@ -26,4 +26,19 @@ internal readonly record struct ScoreInput(int[] Tokens, bool Truncated)
         int[] input = [.. request.Context, .. request.Continuation.AsSpan(..^1)];
         return input.Length > maxLength ? new(input[^maxLength..], true) : new(input, false);
     }
+
+    /// <summary>The answers of a scorer to requests.</summary>
+    /// <param name="requests">In their order.</param>
+    /// <param name="maxLength">Tokens that the model takes.</param>
+    /// <param name="score">Sum of log-probabilities of the targets after each input, and whether each was the likeliest.</param>
+    public static List<ScoreAnswer> Answer(
+        IReadOnlyList<ScoreRequest> requests,
+        int maxLength,
+        Func<IReadOnlyList<(int[] Input, int[] Targets)>, IReadOnlyList<(double Sum, bool Greedy)>> score
+    )
+    {
+        var inputs = requests.Select(request => Of(request, maxLength)).ToList();
+        var sums = score([.. inputs.Zip(requests, (input, request) => (input.Tokens, request.Continuation))]);
+        return [.. sums.Zip(inputs, (answer, input) => new ScoreAnswer(answer.Sum, answer.Greedy, input.Truncated))];
+    }
 }
