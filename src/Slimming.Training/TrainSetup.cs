@@ -25,6 +25,7 @@ internal sealed class TrainSetup : IDisposable
         NativeRuntime runtime,
         BaseModel model,
         NativeAdapter adapter,
+        ComputeMode compute,
         (LlamaModel? Vocabulary, DataSet Train, DataSet? Eval) data
     )
     {
@@ -39,13 +40,7 @@ internal sealed class TrainSetup : IDisposable
             EvalSet?.All() ?? TrainSet.HeldOut(),
             Math.Max(TrainSet.Longest, EvalSet?.Longest ?? 0)
         );
-        _planner = new MemoryPlanner(
-            options,
-            model,
-            adapter,
-            ComputeTable.Choose(options, runtime.Info.Isa, model.File.Tensors),
-            new PlannedData(TrainSet, EvalSet, Data)
-        );
+        _planner = new MemoryPlanner(options, model, adapter, compute, new PlannedData(TrainSet, EvalSet, Data));
         (Context, Plan) = _planner.Choose();
     }
 
@@ -122,13 +117,8 @@ internal sealed class TrainSetup : IDisposable
             runtime = NativeRuntime.Create(options.Threads);
             model = BaseModel.Open(options.Model, runtime);
             adapter = new NativeAdapter(model.Native, AdapterParams(options));
-            MemoryPlanner least = new(
-                options,
-                model,
-                adapter,
-                ComputeTable.Choose(options, runtime.Info.Isa, model.File.Tensors),
-                null
-            );
+            var compute = ComputeTable.Choose(options, runtime.Info.Isa, model.File.Tensors);
+            MemoryPlanner least = new(options, model, adapter, compute, null);
             if (mustFit && least.Hopeless(options.Machine()) is { } problem)
             {
                 throw problem;
@@ -139,7 +129,7 @@ internal sealed class TrainSetup : IDisposable
                 adapter.Dispose();
                 adapter = AdapterFile.Read(path, model, (float)options.Dropout);
             }
-            TrainSetup setup = new(options, runtime, model, adapter, data);
+            TrainSetup setup = new(options, runtime, model, adapter, compute, data);
             if (mustFit)
             {
                 setup.RequireMemory();
