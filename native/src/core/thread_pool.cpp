@@ -1,6 +1,7 @@
 #include "core/thread_pool.hpp"
 
 #include "core/cores.hpp"
+#include "core/error.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -35,7 +36,8 @@ void wait_while(const std::atomic<T> &value, T old, int spins) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int n_threads) : n_threads_(n_threads), spins_(spins_for(n_threads)) {
+ThreadPool::ThreadPool(int n_threads)
+    : n_threads_(n_threads), spins_(spins_for(n_threads)), shares_(static_cast<size_t>(n_threads)) {
     workers_.reserve(static_cast<size_t>(n_threads - 1));
     for (int thread = 1; thread < n_threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
 }
@@ -45,6 +47,30 @@ ThreadPool::~ThreadPool() {
     generation_.fetch_add(1);
     generation_.notify_all();
     for (auto &worker : workers_) worker.join();
+}
+
+void ThreadPool::deal(int64_t n) {
+    if (n >> 32 != 0) fail(SLM_STATUS_INTERNAL, "a loop of %lld items is too long", static_cast<long long>(n));
+    for (int64_t thread = 0; thread < n_threads_; ++thread) {
+        const uint64_t begin = static_cast<uint64_t>(n * thread / n_threads_);
+        const uint64_t end = static_cast<uint64_t>(n * (thread + 1) / n_threads_);
+        shares_[static_cast<size_t>(thread)].left.store(end << 32 | begin, std::memory_order_relaxed);
+    }
+}
+
+// Shares only shrink while a loop runs, so a compared value is never an old one come back.
+int64_t ThreadPool::Items::next() {
+    for (int i = 0; i < pool_.n_threads_; ++i) {
+        auto &share = pool_.shares_[static_cast<size_t>((thread_ + i) % pool_.n_threads_)].left;
+        uint64_t left = share.load(std::memory_order_relaxed);
+        for (;;) {
+            const uint64_t begin = left & UINT32_MAX, end = left >> 32;
+            if (begin == end) break;
+            const uint64_t item = i == 0 ? begin : end - 1, rest = i == 0 ? left + 1 : left - (uint64_t{1} << 32);
+            if (share.compare_exchange_weak(left, rest, std::memory_order_relaxed)) return static_cast<int64_t>(item);
+        }
+    }
+    return -1;
 }
 
 void ThreadPool::run_share(int thread) {

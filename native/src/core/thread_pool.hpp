@@ -1,6 +1,7 @@
 // A fixed set of threads that run one loop at a time. Which thread runs an item never changes its result.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <exception>
@@ -19,23 +20,42 @@ class ThreadPool {
 
     int size() const { return n_threads_; }
 
-    // Calls body(begin, end, thread) on contiguous shares of [0, n).
+    // The items of a loop that are left for a thread, at first a contiguous share of its own. It takes them in order;
+    // when they are done it takes from the ends of the others' shares, so that no core waits long for a slower one.
+    class Items {
+     public:
+        Items(ThreadPool &pool, int thread) : pool_(pool), thread_(thread) {}
+        // The next item, or -1: none is left.
+        int64_t next();
+
+     private:
+        ThreadPool &pool_;
+        int thread_;
+    };
+
+    // Calls body(items, thread) once on every thread, with n items in all, n < 2^32.
     template <typename Body>
-    void split(int64_t n, const Body &body) {
-        const int64_t threads = n_threads_;
+    void share(int64_t n, const Body &body) {
+        deal(n);
         run([&](int thread) {
-            const int64_t begin = n * thread / threads, end = n * (thread + 1) / threads;
-            if (begin < end) body(begin, end, thread);
+            Items items(*this, thread);
+            body(items, thread);
         });
     }
 
-    // Calls body(item, thread) for every item; threads take the next item when they are free.
+    // Calls body(item, thread) for every item of [0, n).
     template <typename Body>
     void each(int64_t n, const Body &body) {
-        std::atomic<int64_t> next{0};
-        run([&](int thread) {
-            for (int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < n;) body(item, thread);
+        share(n, [&](Items &items, int thread) {
+            for (int64_t item; (item = items.next()) >= 0;) body(item, thread);
         });
+    }
+
+    // Calls body(begin, end, thread) on pieces that make up [0, n).
+    template <typename Body>
+    void split(int64_t n, const Body &body) {
+        const int64_t pieces = std::min<int64_t>(n, n_threads_ == 1 ? 1 : kPieces * n_threads_);
+        each(pieces, [&](int64_t piece, int thread) { body(n * piece / pieces, n * (piece + 1) / pieces, thread); });
     }
 
  private:
@@ -43,12 +63,21 @@ class ThreadPool {
     void run(const Body &body) {
         start([](const void *context, int thread) { (*static_cast<const Body *>(context))(thread); }, &body);
     }
+    void deal(int64_t n);
     void start(void (*call)(const void *, int), const void *context);
     void work(int thread);
     void run_share(int thread);
 
+    static constexpr int64_t kPieces = 8;  // a thread's share is cut into
+
+    // What is left of a thread's share: the first item in the low half, the end in the high half.
+    struct alignas(64) Share {
+        std::atomic<uint64_t> left{0};
+    };
+
     int n_threads_;
     int spins_;
+    std::vector<Share> shares_;
     std::vector<std::thread> workers_;
     std::atomic<uint32_t> generation_{0};
     std::atomic<int> pending_{0};

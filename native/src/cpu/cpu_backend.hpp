@@ -69,34 +69,50 @@ class CpuBackend final : public Backend {
         ConstValues x;
         int64_t ld;
     };
+    struct LinearGradCall {
+        const LinearGradTerm *terms;
+        int n_terms;
+        int64_t group;  // columns unpacked together
+        bool keep;      // panels stay for the next rows
+        Values dx;
+        int64_t lddx;
+        bool add;
+    };
 
     char *thread_memory(int thread) const { return static_cast<char *>(pack_.data()) + thread * kThreadBytes; }
     float *panel(int thread) const { return reinterpret_cast<float *>(thread_memory(thread)); }
-    float *row_block(int thread) const { return reinterpret_cast<float *>(thread_memory(thread) + kPanelBytes); }
+    float *row_block(int thread) const { return reinterpret_cast<float *>(thread_memory(thread) + kKeptBytes); }
     uint16_t *panel_bf16(int thread) const { return reinterpret_cast<uint16_t *>(thread_memory(thread)); }
     uint16_t *row_block_bf16(int thread) const { return reinterpret_cast<uint16_t *>(row_block(thread)); }
-    float *row(int thread) const { return reinterpret_cast<float *>(thread_memory(thread) + kPanelBytes + kRowsBytes); }
+    float *row(int thread) const { return reinterpret_cast<float *>(thread_memory(thread) + kKeptBytes + kRowsBytes); }
     float *tile(int thread) const { return reinterpret_cast<float *>(row(thread) + 2 * kDepth); }
 
     const QuantType &type_of(const Weight &w) const { return *kernels_.find_type(w.type->id); }
     void decode_bf16(const Weight &w, int64_t row, int64_t column, int64_t n, uint16_t *out, int thread) const;
-    void pack_outputs(const Weight &w, int64_t row, int64_t n_rows, int64_t k0, int64_t k1, int thread) const;
-    void pack_outputs_bf16(const Weight &w, int64_t row, int64_t n_rows, int64_t k0, int64_t k1, int thread) const;
-    void pack_inputs(const Weight &w, int64_t column, int64_t n_columns, int64_t k0, int64_t k1, int64_t depth,
+    // A panel of k values in the thread's memory lies behind `at` others.
+    void pack_outputs(const Weight &w, int64_t row, int64_t n_rows, int64_t k0, int64_t k1, int64_t at,
+                      int thread) const;
+    void pack_outputs_bf16(const Weight &w, int64_t row, int64_t n_rows, int64_t k0, int64_t k1, int64_t at,
+                           int thread) const;
+    void pack_inputs(const Weight &w, int64_t column, int64_t n_columns, int64_t k0, int64_t k1, int64_t at,
                      int thread) const;
-    void pack_inputs_bf16(const Weight &w, int64_t column, int64_t n_columns, int64_t k0, int64_t k1, int64_t depth,
+    void pack_inputs_bf16(const Weight &w, int64_t column, int64_t n_columns, int64_t k0, int64_t k1, int64_t at,
                           int thread) const;
     // c[m1 - m0, n] (+)= a[m0..m1, k0..k1) times the packed panel
-    void multiply_panel(const Operand &a, int64_t m0, int64_t m1, int64_t n, int64_t k0, int64_t k1, int64_t panel_at,
+    void multiply_panel(const Operand &a, int64_t m0, int64_t m1, int64_t n, int64_t k0, int64_t k1, int64_t at,
                         float *c, int64_t ldc, bool add, int thread) const;
     void multiply_q8(const LinearTerm &term, int64_t row, int64_t n, int64_t m0, int64_t m1, float *c, int64_t ldc,
                      bool add, int thread) const;
     void store_rounded(const float *tile, int64_t ld, int64_t m, int64_t n, int64_t width, int64_t column, uint16_t *y,
                        int64_t ldy) const;
-    void linear_panel(const LinearOutput &out, int64_t row, int64_t m0, int64_t m1, int thread) const;
+    static bool keeps_panels(const LinearOutput *outputs, int n_outputs);
+    // packed: the thread's memory holds all of this panel from a call before.
+    void linear_panel(const LinearOutput &out, int64_t row, int64_t m0, int64_t m1, bool keep, bool packed,
+                      int thread) const;
     int64_t column_group(const LinearGradTerm &term) const;
-    void linear_backward_group(const LinearGradTerm *terms, int n_terms, int64_t column, int64_t width, int64_t group,
-                               int64_t m0, int64_t m1, Values dx, int64_t lddx, bool add, int thread) const;
+    static bool keeps_panels(const LinearGradTerm *terms, int n_terms, int64_t group);
+    void linear_backward_group(const LinearGradCall &call, int64_t column, int64_t m0, int64_t m1, bool packed,
+                               int thread) const;
     static int64_t outer_items(const OuterJob &job);
     void outer_panel(const Sequences &seqs, const OuterJob &job, int64_t column, int64_t m0, int64_t m1,
                      int thread) const;
@@ -109,10 +125,11 @@ class CpuBackend final : public Backend {
 
     static constexpr int64_t kDepth = 1024;                      // k values packed at once in f32, twice that in bf16
     static constexpr int64_t kPanelBytes = kDepth * kPanel * 4;  // 256 KiB: stays in L2
+    static constexpr int64_t kKeptBytes = 2 * kPanelBytes;       // panels of an output's terms, kept for its next rows
     static constexpr int64_t kRowsBytes = 16 * kDepth * 4;       // 16 rows on their way into a panel
     static constexpr int64_t kTileRows = 512;                    // rows of sums before they are rounded
     static constexpr int64_t kTileBytes = kTileRows * kPanel * 4;
-    static constexpr int64_t kThreadBytes = kPanelBytes + kRowsBytes + 2 * kDepth * 4 + kTileBytes;
+    static constexpr int64_t kThreadBytes = kKeptBytes + kRowsBytes + 2 * kDepth * 4 + kTileBytes;
     static constexpr int64_t kDepthQ8 = kPanelBytes / kQ8GroupBytes * 32;
     static constexpr int64_t kRowTile = 12;      // rows of work handed out together
     static constexpr int64_t kOuterSlice = 256;  // rows of an outer product handed out together

@@ -9,6 +9,10 @@ inline int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
 
+inline int64_t even(int64_t n) {
+    return n + n % 2;
+}
+
 inline int64_t row_bytes(const Weight &w) {
     return w.columns / w.type->block_values * w.type->block_bytes;
 }

@@ -9,16 +9,22 @@ namespace slm {
 
 namespace {
 
-// Cuts panels x row tiles into contiguous shares; consecutive tiles of one panel come as one range, packed once.
+constexpr int64_t kPieces = 8, kPiecesKept = 32;  // of a product, for each thread
+
+// Calls body(panel, m0, m1, thread, again) on pieces of panels x rows; again: the thread's last piece was of the same
+// panel. Rows are cut finer where what is packed serves the thread's next piece too.
 template <typename Body>
-void split_panels(ThreadPool &pool, int64_t panels, int64_t rows, int64_t row_tile, const Body &body) {
-    const int64_t tiles = ceil_div(rows, row_tile);
-    pool.split(panels * tiles, [&](int64_t begin, int64_t end, int thread) {
-        while (begin < end) {
-            const int64_t panel = begin / tiles, first = begin % tiles;
-            const int64_t last = std::min(tiles, first + end - begin);
-            body(panel, first * row_tile, std::min(rows, last * row_tile), thread);
-            begin += last - first;
+void split_panels(ThreadPool &pool, int64_t panels, int64_t rows, int64_t row_tile, bool kept, const Body &body) {
+    const int64_t threads = pool.size(), tiles = ceil_div(rows, row_tile);
+    const int64_t wanted = threads == 1 ? 1 : threads * (kept ? kPiecesKept : kPieces);
+    const int64_t cuts = std::clamp<int64_t>(ceil_div(wanted, panels), 1, tiles);
+    pool.share(panels * cuts, [&](ThreadPool::Items &items, int thread) {
+        int64_t last = -1;
+        for (int64_t item; (item = items.next()) >= 0;) {
+            const int64_t panel = item / cuts, cut = item % cuts;
+            const int64_t m0 = tiles * cut / cuts * row_tile, m1 = std::min(rows, tiles * (cut + 1) / cuts * row_tile);
+            body(panel, m0, m1, thread, panel == last);
+            last = panel;
         }
     });
 }
@@ -26,9 +32,10 @@ void split_panels(ThreadPool &pool, int64_t panels, int64_t rows, int64_t row_ti
 }  // namespace
 
 // panel[k - k0][j] = W[row + j][k]
-void CpuBackend::pack_outputs(const Weight &w, int64_t row, int64_t n_rows, int64_t k0, int64_t k1, int thread) const {
+void CpuBackend::pack_outputs(const Weight &w, int64_t row, int64_t n_rows, int64_t k0, int64_t k1, int64_t at,
+                              int thread) const {
     const QuantType &type = type_of(w);
-    float *out = panel(thread), *rows = row_block(thread);
+    float *out = panel(thread) + at * kPanel, *rows = row_block(thread);
     for (int64_t j0 = 0; j0 < n_rows; j0 += 16) {
         const int64_t count = std::min<int64_t>(16, n_rows - j0);
         if (type.id == 0) {
@@ -45,11 +52,12 @@ void CpuBackend::pack_outputs(const Weight &w, int64_t row, int64_t n_rows, int6
     }
 }
 
-// panel p, [k - k0][j] = W[k][column + p*kPanel + j]; panels lie depth*kPanel apart
-void CpuBackend::pack_inputs(const Weight &w, int64_t column, int64_t n_columns, int64_t k0, int64_t k1, int64_t depth,
+// panel p, [k - k0][j] = W[k][column + p*kPanel + j]
+void CpuBackend::pack_inputs(const Weight &w, int64_t column, int64_t n_columns, int64_t k0, int64_t k1, int64_t at,
                              int thread) const {
     const QuantType &type = type_of(w);
-    float *out = panel(thread), *part = row(thread);
+    const int64_t depth = even(k1 - k0);
+    float *out = panel(thread) + at * kPanel, *part = row(thread);
     const bool direct = n_columns == kPanel && kPanel % type.block_values == 0;
     const int64_t padded = ceil_div(n_columns, 16) * 16;
     for (int64_t k = k0; k < k1; ++k) {
@@ -63,14 +71,14 @@ void CpuBackend::pack_inputs(const Weight &w, int64_t column, int64_t n_columns,
     }
 }
 
-void CpuBackend::multiply_panel(const Operand &a, int64_t m0, int64_t m1, int64_t n, int64_t k0, int64_t k1,
-                                int64_t panel_at, float *c, int64_t ldc, bool add, int thread) const {
+void CpuBackend::multiply_panel(const Operand &a, int64_t m0, int64_t m1, int64_t n, int64_t k0, int64_t k1, int64_t at,
+                                float *c, int64_t ldc, bool add, int thread) const {
     if (a.x.rounded())
         kernels_.gemm_bf16(
-            {m1 - m0, n, k1 - k0, a.x.bf16() + m0 * a.ld + k0, a.ld, panel_bf16(thread) + panel_at, c, ldc, add});
+            {m1 - m0, n, k1 - k0, a.x.bf16() + m0 * a.ld + k0, a.ld, panel_bf16(thread) + at * kPanel, c, ldc, add});
     else
-        kernels_.gemm(
-            {m1 - m0, n, k1 - k0, a.x.f32() + m0 * a.ld + k0, a.ld, 1, panel(thread) + panel_at, kPanel, c, ldc, add});
+        kernels_.gemm({m1 - m0, n, k1 - k0, a.x.f32() + m0 * a.ld + k0, a.ld, 1, panel(thread) + at * kPanel, kPanel, c,
+                       ldc, add});
 }
 
 // The sums of a rounded output stand in the thread's tile until they are complete.
@@ -82,12 +90,26 @@ void CpuBackend::store_rounded(const float *tile, int64_t ld, int64_t m, int64_t
     }
 }
 
-void CpuBackend::linear_panel(const LinearOutput &out, int64_t row, int64_t m0, int64_t m1, int thread) const {
+// Whether the panels of all terms of an output fit a thread's memory beside each other.
+bool CpuBackend::keeps_panels(const LinearOutput *outputs, int n_outputs) {
+    return std::all_of(outputs, outputs + n_outputs, [](const LinearOutput &out) {
+        int64_t bytes = 0;
+        for (int i = 0; i < out.n_terms; ++i) {
+            if (out.terms[i].x.format == Format::Q8) return false;
+            bytes += even(out.terms[i].w.columns) * kPanel * bytes_of(out.terms[i].x.format);
+        }
+        return bytes <= kKeptBytes;
+    });
+}
+
+void CpuBackend::linear_panel(const LinearOutput &out, int64_t row, int64_t m0, int64_t m1, bool keep, bool packed,
+                              int thread) const {
     const int64_t width = out.terms[0].w.rows, n = std::min<int64_t>(kPanel, width - row);
     const bool rounded = out.y.rounded();
     float *c = rounded ? tile(thread) : out.y.f32() + m0 * out.ldy + row;
     const int64_t ldc = rounded ? kPanel : out.ldy;
     bool add = out.add;
+    int64_t at = 0;
     for (int i = 0; i < out.n_terms; ++i) {
         const Weight &w = out.terms[i].w;
         if (out.terms[i].x.format == Format::Q8) {
@@ -99,12 +121,13 @@ void CpuBackend::linear_panel(const LinearOutput &out, int64_t row, int64_t m0, 
         const int64_t depth = x.x.rounded() ? 2 * kDepth : kDepth;
         for (int64_t k0 = 0; k0 < w.columns; k0 += depth) {
             const int64_t k1 = std::min(w.columns, k0 + depth);
-            if (x.x.rounded())
-                pack_outputs_bf16(w, row, n, k0, k1, thread);
-            else
-                pack_outputs(w, row, n, k0, k1, thread);
-            multiply_panel(x, m0, m1, n, k0, k1, 0, c, ldc, add, thread);
+            if (!packed && x.x.rounded())
+                pack_outputs_bf16(w, row, n, k0, k1, at, thread);
+            else if (!packed)
+                pack_outputs(w, row, n, k0, k1, at, thread);
+            multiply_panel(x, m0, m1, n, k0, k1, at, c, ldc, add, thread);
             add = true;
+            if (keep) at += even(k1 - k0);
         }
     }
     if (out.bias != nullptr)
@@ -122,38 +145,49 @@ void CpuBackend::linear(int64_t T, const LinearOutput *outputs, int n_outputs) {
             moved(row_bytes(term.w) * term.w.rows + T * term.w.columns * bytes_of(term.x.format));
         }
     }
-    split_panels(pool_, panels, T, kRowTile, [&](int64_t panel, int64_t m0, int64_t m1, int thread) {
+    const bool keep = keeps_panels(outputs, n_outputs);
+    split_panels(pool_, panels, T, kRowTile, keep, [&](int64_t panel, int64_t m0, int64_t m1, int thread, bool again) {
         const LinearOutput *out = outputs;
         for (int64_t own; panel >= (own = ceil_div(out->terms[0].w.rows, kPanel)); ++out) panel -= own;
         const int64_t rows = out->y.rounded() ? kTileRows : m1 - m0;
-        for (int64_t m = m0; m < m1; m += rows) linear_panel(*out, panel * kPanel, m, std::min(m1, m + rows), thread);
+        for (int64_t m = m0; m < m1; m += rows)
+            linear_panel(*out, panel * kPanel, m, std::min(m1, m + rows), keep, keep && (again || m > m0), thread);
     });
 }
 
+bool CpuBackend::keeps_panels(const LinearGradTerm *terms, int n_terms, int64_t group) {
+    int64_t bytes = 0;
+    for (int i = 0; i < n_terms; ++i) bytes += even(terms[i].w.rows) * group * bytes_of(terms[i].dy.format);
+    return bytes <= kKeptBytes;
+}
+
 // forward: y[t, k] = sum_j x[t, j] W[k, j]
-void CpuBackend::linear_backward_group(const LinearGradTerm *terms, int n_terms, int64_t column, int64_t width,
-                                       int64_t group, int64_t m0, int64_t m1, Values dx, int64_t lddx, bool add,
+void CpuBackend::linear_backward_group(const LinearGradCall &call, int64_t column, int64_t m0, int64_t m1, bool packed,
                                        int thread) const {
-    const bool rounded = dx.rounded();
-    float *c = rounded ? tile(thread) : dx.f32() + m0 * lddx + column;
-    const int64_t ldc = rounded ? group : lddx;
-    for (int i = 0; i < n_terms; ++i) {
-        const Weight &w = terms[i].w;
-        const Operand dy{terms[i].dy, terms[i].lddy};
+    const int64_t group = call.group, columns = call.terms[0].w.columns, width = std::min(group, columns - column);
+    const bool rounded = call.dx.rounded();
+    float *c = rounded ? tile(thread) : call.dx.f32() + m0 * call.lddx + column;
+    const int64_t ldc = rounded ? group : call.lddx;
+    bool add = call.add;
+    int64_t at = 0;
+    for (int i = 0; i < call.n_terms; ++i) {
+        const Weight &w = call.terms[i].w;
+        const Operand dy{call.terms[i].dy, call.terms[i].lddy};
         const int64_t depth = (dy.x.rounded() ? 2 * kDepth : kDepth) * kPanel / group;
         for (int64_t k0 = 0; k0 < w.rows; k0 += depth) {
-            const int64_t k1 = std::min(w.rows, k0 + depth);
-            if (dy.x.rounded())
-                pack_inputs_bf16(w, column, width, k0, k1, depth, thread);
-            else
-                pack_inputs(w, column, width, k0, k1, depth, thread);
+            const int64_t k1 = std::min(w.rows, k0 + depth), stride = even(k1 - k0);
+            if (!packed && dy.x.rounded())
+                pack_inputs_bf16(w, column, width, k0, k1, at, thread);
+            else if (!packed)
+                pack_inputs(w, column, width, k0, k1, at, thread);
             for (int64_t j = 0; j < width; j += kPanel)
-                multiply_panel(dy, m0, m1, std::min<int64_t>(kPanel, width - j), k0, k1, j / kPanel * depth * kPanel,
+                multiply_panel(dy, m0, m1, std::min<int64_t>(kPanel, width - j), k0, k1, at + j / kPanel * stride,
                                c + j, ldc, add, thread);
             add = true;
+            if (call.keep) at += group / kPanel * stride;
         }
     }
-    if (rounded) store_rounded(c, group, m1 - m0, width, terms[0].w.columns, column, dx.bf16() + m0 * lddx, lddx);
+    if (rounded) store_rounded(c, group, m1 - m0, width, columns, column, call.dx.bf16() + m0 * call.lddx, call.lddx);
 }
 
 // Columns of a weight that are unpacked together in its backward.
@@ -171,12 +205,15 @@ void CpuBackend::linear_backward(int64_t T, const LinearGradTerm *terms, int n_t
         group = std::max(group, column_group(terms[i]));
         moved(row_bytes(terms[i].w) * terms[i].w.rows + T * terms[i].w.rows * bytes_of(terms[i].dy.format));
     }
-    split_panels(pool_, ceil_div(columns, group), T, kRowTile, [&](int64_t index, int64_t m0, int64_t m1, int thread) {
-        const int64_t column = index * group, rows = dx.rounded() ? kTileRows * kPanel / group : m1 - m0;
-        for (int64_t m = m0; m < m1; m += rows)
-            linear_backward_group(terms, n_terms, column, std::min(group, columns - column), group, m,
-                                  std::min(m1, m + rows), dx, lddx, add, thread);
-    });
+    const bool keep = keeps_panels(terms, n_terms, group);
+    const LinearGradCall call{terms, n_terms, group, keep, dx, lddx, add};
+    split_panels(pool_, ceil_div(columns, group), T, kRowTile, keep,
+                 [&](int64_t index, int64_t m0, int64_t m1, int thread, bool again) {
+                     const int64_t rows = dx.rounded() ? kTileRows * kPanel / group : m1 - m0;
+                     for (int64_t m = m0; m < m1; m += rows)
+                         linear_backward_group(call, index * group, m, std::min(m1, m + rows),
+                                               keep && (again || m > m0), thread);
+                 });
 }
 
 int64_t CpuBackend::outer_items(const OuterJob &job) {
@@ -240,7 +277,7 @@ void CpuBackend::outer(const Sequences &seqs, const OuterJob *jobs, int n_jobs) 
 }
 
 void CpuBackend::matmul(int64_t m, int64_t n, int64_t k, MatrixView a, MatrixView b, float *c, int64_t ldc, bool add) {
-    split_panels(pool_, ceil_div(n, kPanel), m, kRowTile, [&](int64_t index, int64_t m0, int64_t m1, int thread) {
+    const auto piece = [&](int64_t index, int64_t m0, int64_t m1, int thread, bool) {
         const int64_t column = index * kPanel, width = std::min<int64_t>(kPanel, n - column);
         const float *left = a.data + m0 * a.row_stride;
         float *out = c + m0 * ldc + column;
@@ -271,7 +308,8 @@ void CpuBackend::matmul(int64_t m, int64_t n, int64_t k, MatrixView a, MatrixVie
                            kPanel, out, ldc, sum});
             sum = true;
         }
-    });
+    };
+    split_panels(pool_, ceil_div(n, kPanel), m, kRowTile, false, piece);
 }
 
 }  // namespace slm

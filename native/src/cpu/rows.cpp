@@ -120,11 +120,13 @@ void CpuBackend::scale(int64_t n, float s, Values x) {
 }
 
 void CpuBackend::gather_rows(int64_t R, int64_t n, const int64_t *rows, const float *x, float *y) {
-    for (int64_t r = 0; r < R; ++r) std::memcpy(y + r * n, x + rows[r] * n, static_cast<size_t>(n) * sizeof(float));
+    pool_.each(
+        R, [&](int64_t r, int) { std::memcpy(y + r * n, x + rows[r] * n, static_cast<size_t>(n) * sizeof(float)); });
 }
 
 void CpuBackend::scatter_rows(int64_t R, int64_t n, const int64_t *rows, const float *x, float *y) {
-    for (int64_t r = 0; r < R; ++r) std::memcpy(y + rows[r] * n, x + r * n, static_cast<size_t>(n) * sizeof(float));
+    pool_.each(
+        R, [&](int64_t r, int) { std::memcpy(y + rows[r] * n, x + r * n, static_cast<size_t>(n) * sizeof(float)); });
 }
 
 void CpuBackend::softcap(int64_t n, float cap, float *x) {
