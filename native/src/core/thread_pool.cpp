@@ -25,6 +25,10 @@ void pause_core() {
 #endif
 }
 
+uint64_t pack(int64_t begin, int64_t end) {
+    return static_cast<uint64_t>(end) << 32 | static_cast<uint64_t>(begin);
+}
+
 template <typename T>
 void wait_while(const std::atomic<T> &value, T old, int spins) {
     for (int spin = 0; spin < spins; ++spin) {
@@ -52,25 +56,27 @@ ThreadPool::~ThreadPool() {
 void ThreadPool::deal(int64_t n) {
     if (n >> 32 != 0) fail(SLM_STATUS_INTERNAL, "a loop of %lld items is too long", static_cast<long long>(n));
     for (int64_t thread = 0; thread < n_threads_; ++thread) {
-        const uint64_t begin = static_cast<uint64_t>(n * thread / n_threads_);
-        const uint64_t end = static_cast<uint64_t>(n * (thread + 1) / n_threads_);
-        shares_[static_cast<size_t>(thread)].left.store(end << 32 | begin, std::memory_order_relaxed);
+        const uint64_t share = pack(n * thread / n_threads_, n * (thread + 1) / n_threads_);
+        shares_[static_cast<size_t>(thread)].left.store(share, std::memory_order_relaxed);
     }
 }
 
 // Shares only shrink while a loop runs, so a compared value is never an old one come back.
-int64_t ThreadPool::Items::next() {
+ThreadPool::Range ThreadPool::Items::take(int64_t group, int64_t most) {
     for (int i = 0; i < pool_.n_threads_; ++i) {
         auto &share = pool_.shares_[static_cast<size_t>((thread_ + i) % pool_.n_threads_)].left;
         uint64_t left = share.load(std::memory_order_relaxed);
         for (;;) {
-            const uint64_t begin = left & UINT32_MAX, end = left >> 32;
+            const int64_t begin = left & UINT32_MAX, end = static_cast<int64_t>(left >> 32);
             if (begin == end) break;
-            const uint64_t item = i == 0 ? begin : end - 1, rest = i == 0 ? left + 1 : left - (uint64_t{1} << 32);
-            if (share.compare_exchange_weak(left, rest, std::memory_order_relaxed)) return static_cast<int64_t>(item);
+            const bool own = i == 0;
+            const Range range = own ? Range{begin, std::min({end, begin + most, (begin / group + 1) * group})}
+                                    : Range{std::max({begin, end - most, (end - 1) / group * group}), end};
+            const uint64_t rest = own ? pack(range.end, end) : pack(begin, range.begin);
+            if (share.compare_exchange_weak(left, rest, std::memory_order_relaxed)) return range;
         }
     }
-    return -1;
+    return {0, 0};
 }
 
 void ThreadPool::run_share(int thread) {

@@ -20,13 +20,18 @@ class ThreadPool {
 
     int size() const { return n_threads_; }
 
+    struct Range {
+        int64_t begin, end;
+        bool empty() const { return begin == end; }
+    };
+
     // The items of a loop that are left for a thread, at first a contiguous share of its own. It takes them in order;
     // when they are done it takes from the ends of the others' shares, so that no core waits long for a slower one.
     class Items {
      public:
         Items(ThreadPool &pool, int thread) : pool_(pool), thread_(thread) {}
-        // The next item, or -1: none is left.
-        int64_t next();
+        // At most `most` neighbours out of one group of `group` items; empty: none is left.
+        Range take(int64_t group, int64_t most);
 
      private:
         ThreadPool &pool_;
@@ -47,7 +52,7 @@ class ThreadPool {
     template <typename Body>
     void each(int64_t n, const Body &body) {
         share(n, [&](Items &items, int thread) {
-            for (int64_t item; (item = items.next()) >= 0;) body(item, thread);
+            for (Range range; !(range = items.take(1, 1)).empty();) body(range.begin, thread);
         });
     }
 

@@ -131,7 +131,6 @@ class CpuBackend final : public Backend {
     static constexpr int64_t kTileBytes = kTileRows * kPanel * 4;
     static constexpr int64_t kThreadBytes = kKeptBytes + kRowsBytes + 2 * kDepth * 4 + kTileBytes;
     static constexpr int64_t kDepthQ8 = kPanelBytes / kQ8GroupBytes * 32;
-    static constexpr int64_t kRowTile = 12;      // rows of work handed out together
     static constexpr int64_t kOuterSlice = 256;  // rows of an outer product handed out together
     static constexpr int64_t kOuterRows = 32;    // rows of a^T at once: 32 x kDepth of bf16 fill the row block
 

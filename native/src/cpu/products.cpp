@@ -9,21 +9,20 @@ namespace slm {
 
 namespace {
 
-constexpr int64_t kPieces = 8, kPiecesKept = 32;  // of a product, for each thread
+constexpr int64_t kRowTile = 12;   // rows of work are cut at multiples of this
+constexpr int64_t kShortRun = 84;  // rows that a thread takes at once of a panel that stays packed
 
 // Calls body(panel, m0, m1, thread, again) on pieces of panels x rows; again: the thread's last piece was of the same
-// panel. Rows are cut finer where what is packed serves the thread's next piece too.
+// panel. Rows of a panel are cut finer where what is packed serves the thread's next piece too.
 template <typename Body>
-void split_panels(ThreadPool &pool, int64_t panels, int64_t rows, int64_t row_tile, bool kept, const Body &body) {
-    const int64_t threads = pool.size(), tiles = ceil_div(rows, row_tile);
-    const int64_t wanted = threads == 1 ? 1 : threads * (kept ? kPiecesKept : kPieces);
-    const int64_t cuts = std::clamp<int64_t>(ceil_div(wanted, panels), 1, tiles);
-    pool.share(panels * cuts, [&](ThreadPool::Items &items, int thread) {
+void split_panels(ThreadPool &pool, int64_t panels, int64_t rows, bool kept, const Body &body) {
+    const int64_t tiles = ceil_div(rows, kRowTile), most = kept && pool.size() > 1 ? kShortRun / kRowTile : tiles;
+    pool.share(panels * tiles, [&](ThreadPool::Items &items, int thread) {
         int64_t last = -1;
-        for (int64_t item; (item = items.next()) >= 0;) {
-            const int64_t panel = item / cuts, cut = item % cuts;
-            const int64_t m0 = tiles * cut / cuts * row_tile, m1 = std::min(rows, tiles * (cut + 1) / cuts * row_tile);
-            body(panel, m0, m1, thread, panel == last);
+        for (ThreadPool::Range range; !(range = items.take(tiles, most)).empty();) {
+            const int64_t panel = range.begin / tiles, first = panel * tiles;
+            body(panel, (range.begin - first) * kRowTile, std::min(rows, (range.end - first) * kRowTile), thread,
+                 panel == last);
             last = panel;
         }
     });
@@ -146,7 +145,7 @@ void CpuBackend::linear(int64_t T, const LinearOutput *outputs, int n_outputs) {
         }
     }
     const bool keep = keeps_panels(outputs, n_outputs);
-    split_panels(pool_, panels, T, kRowTile, keep, [&](int64_t panel, int64_t m0, int64_t m1, int thread, bool again) {
+    split_panels(pool_, panels, T, keep, [&](int64_t panel, int64_t m0, int64_t m1, int thread, bool again) {
         const LinearOutput *out = outputs;
         for (int64_t own; panel >= (own = ceil_div(out->terms[0].w.rows, kPanel)); ++out) panel -= own;
         const int64_t rows = out->y.rounded() ? kTileRows : m1 - m0;
@@ -207,7 +206,7 @@ void CpuBackend::linear_backward(int64_t T, const LinearGradTerm *terms, int n_t
     }
     const bool keep = keeps_panels(terms, n_terms, group);
     const LinearGradCall call{terms, n_terms, group, keep, dx, lddx, add};
-    split_panels(pool_, ceil_div(columns, group), T, kRowTile, keep,
+    split_panels(pool_, ceil_div(columns, group), T, keep,
                  [&](int64_t index, int64_t m0, int64_t m1, int thread, bool again) {
                      const int64_t rows = dx.rounded() ? kTileRows * kPanel / group : m1 - m0;
                      for (int64_t m = m0; m < m1; m += rows)
@@ -309,7 +308,7 @@ void CpuBackend::matmul(int64_t m, int64_t n, int64_t k, MatrixView a, MatrixVie
             sum = true;
         }
     };
-    split_panels(pool_, ceil_div(n, kPanel), m, kRowTile, false, piece);
+    split_panels(pool_, ceil_div(n, kPanel), m, false, piece);
 }
 
 }  // namespace slm
