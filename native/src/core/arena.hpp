@@ -20,6 +20,13 @@ inline size_t align_up(size_t n) {
     return (n + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+// A hint: without huge pages the memory is as good, with more page faults and misses of the TLB.
+inline void ask_for_huge_pages([[maybe_unused]] void *data, [[maybe_unused]] size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+    madvise(data, bytes, MADV_HUGEPAGE);
+#endif
+}
+
 // Aligned memory that is not touched before use, so only what a run really writes becomes resident.
 class Buffer {
  public:
@@ -30,10 +37,7 @@ class Buffer {
         if (posix_memalign(&data_, huge ? kHugePage : kAlignment, bytes_) != 0)
             fail(SLM_STATUS_OUT_OF_MEMORY,
                  "cannot reserve %zu bytes; use a smaller --micro-batch-tokens or --max-length", bytes_);
-#if defined(MADV_HUGEPAGE)
-        // A hint: without huge pages the memory is as good, with more page faults and misses of the TLB.
-        if (huge) madvise(data_, bytes_, MADV_HUGEPAGE);
-#endif
+        if (huge) ask_for_huge_pages(data_, bytes_);
     }
     Buffer(Buffer &&other) noexcept { swap(other); }
     Buffer &operator=(Buffer &&other) noexcept {
