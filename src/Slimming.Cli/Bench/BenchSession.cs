@@ -36,7 +36,7 @@ internal static class BenchSession
         {
             Benchmark.RefuseKinds(options, NativeEngine.SupportedKinds, request.Engine);
         }
-        BenchMemory.Require(request, MachineMemory.Read());
+        ModelMemory.Require("bench", MachineMemory.Read(), request.Model, request.ReferenceModel);
         using IModelEngine engine = request.IsNative ? OpenNative(request) : OpenLlama(request);
         using var reference = engine is LlamaEngine llama ? OpenReference(request, llama) : null;
         using var template = request.ChatTemplate ? ModelTemplate.Open(engine.Model) : null;

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using Slimming.Cli.CommandLine;
 using Slimming.Evaluation.Engine;
 using Slimming.Gguf;
+using Slimming.Training;
 using Slimming.Training.Templates;
 
 namespace Slimming.Cli.Verbs;
@@ -78,6 +79,7 @@ internal static class GenerateVerb
     internal static ExitCode Run(GenerateRequest request, bool json, VerbContext context)
     {
         request.Check();
+        ModelMemory.Require("generate", MachineMemory.Read(), request.Model);
         using var engine = LlamaEngine.Open(
             new LlamaEngineOptions
             {

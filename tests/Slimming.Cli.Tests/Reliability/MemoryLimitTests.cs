@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Text.RegularExpressions;
-using Slimming.Cli.Bench;
+using Slimming.Cli.CommandLine;
 using Slimming.Gguf;
 using Slimming.Training;
 
@@ -51,23 +51,37 @@ public sealed class MemoryLimitTests : IDisposable
         done.Code.ShouldBe(0, done.Error);
     }
 
-    [Fact]
-    public void Bench_refuses_a_model_that_cannot_be_held()
+    [Theory]
+    [InlineData("bench")]
+    [InlineData("generate")]
+    public void A_model_that_cannot_be_held_is_refused(string verb)
     {
-        BenchRequest request = new()
-        {
-            Model = TinyRun.Model,
-            Tasks = ["piqa"],
-            DataDir = _temp.Path,
-            Out = _temp["results"],
-        };
         var error = Should.Throw<SlimmingException>(() =>
-            BenchMemory.Require(request, new MachineMemory(100 << 20, "this toy", 100 << 20, "this toy"))
+            ModelMemory.Require(
+                verb,
+                new MachineMemory(100 << 20, "this toy", 100 << 20, "this toy"),
+                TinyRun.Model,
+                null
+            )
         );
         error.Code.ShouldBe(ExitCode.Refused);
-        error.Message.ShouldContain($"this toy has 100.0 MiB of memory: bench needs more than 150");
+        error.Message.ShouldContain($"this toy has 100.0 MiB of memory: {verb} needs more than 150");
         error.Message.ShouldContain(TinyRun.Model);
-        BenchMemory.Require(request, MachineMemory.Read());
+        ModelMemory.Require(verb, MachineMemory.Read(), TinyRun.Model);
+    }
+
+    [Fact]
+    public void Bench_and_generate_refuse_it_in_a_control_group()
+    {
+        using Installation installation = new();
+        SetLimit(_group, 100L << 20);
+        foreach (var verb in new[] { "bench", "generate" })
+        {
+            string[] rest = verb == "bench" ? ["--tasks", "piqa", "--out", _temp["results"]] : ["--prompt", "a"];
+            var (code, error) = Run(installation, [verb, "--model", TinyRun.Model, .. rest]);
+            code.ShouldBe(3, error);
+            error.ShouldContain($"control group {_group} has 100.0 MiB of memory: {verb} needs more than");
+        }
     }
 
     private (int Code, string Error) Run(Installation installation, string[] args)
@@ -90,18 +104,22 @@ public sealed class MemoryLimitTests : IDisposable
         return (process.ExitCode, error + output.Result);
     }
 
+    private static bool IsV1 => Directory.Exists("/sys/fs/cgroup/memory");
+
+    private static void SetLimit(string group, long bytes) =>
+        File.WriteAllText(Path.Combine(group, IsV1 ? "memory.limit_in_bytes" : "memory.max"), $"{bytes}");
+
     /// <summary>Version 1 or 2, whichever this machine has and lets us use.</summary>
     private static string MakeGroup()
     {
-        var isV1 = Directory.Exists("/sys/fs/cgroup/memory");
         var folder = Path.Combine(
-            isV1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup",
+            IsV1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup",
             $"slimming-test-{Environment.ProcessId}"
         );
         try
         {
             Directory.CreateDirectory(folder);
-            File.WriteAllText(Path.Combine(folder, isV1 ? "memory.limit_in_bytes" : "memory.max"), $"{Limit}");
+            SetLimit(folder, Limit);
         }
         catch (Exception reason) when (reason is IOException or UnauthorizedAccessException)
         {
