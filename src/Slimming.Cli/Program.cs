@@ -10,6 +10,7 @@ public static class Program
 {
     public static int Main(string[] args)
     {
+        StandardStreams.Guard();
         using CancelSignals signals = new();
         return (int)Run(args, Console.Out, Console.Error, signals.Token);
     }

@@ -111,6 +111,44 @@ public sealed class BrokenFileTests : IDisposable
         error.ShouldNotContain("Unhandled");
     }
 
+    [Theory]
+    [InlineData("> /dev/full")]
+    [InlineData(">&-")]
+    [InlineData("1< /dev/null")]
+    public void Results_without_a_place_are_told(string where)
+    {
+        Assert.SkipUnless(File.Exists("/dev/full"), "/dev/full is not there");
+        using Installation installation = new();
+        foreach (var verb in new[] { $"inspect {TinyRun.Model}", $"inspect {TinyRun.Model} --json", "--help" })
+        {
+            var (code, output, error) = Shell(installation, $"{verb} {where}");
+            code.ShouldBe(1, error);
+            output.ShouldBeEmpty();
+            error.ShouldStartWith("error: standard output: expected a place for the results, found: ");
+            error.Trim().Split('\n').Length.ShouldBe(1, error);
+        }
+    }
+
+    /// <summary>A log on a full disk is no reason to lose a run, and what the runtime opened in its place is not written to.</summary>
+    [Theory]
+    [InlineData("2> /dev/full", 0)]
+    [InlineData("2>&-", 0)]
+    [InlineData("<&- 2>&-", 0)]
+    [InlineData(">&- 2>&-", 1)]
+    [InlineData("<&- >&- 2>&-", 1)]
+    [InlineData("> /dev/full 2>&1", 1)]
+    public void A_run_goes_on_without_a_place_for_its_progress(string where, int code)
+    {
+        Assert.SkipUnless(File.Exists("/dev/full"), "/dev/full is not there");
+        using Installation installation = new();
+        // More lines than a pipe holds that nobody reads.
+        var args = _run.Lora("run", "--steps", "1500", "--checkpoint-every", "500", "--eval-every", "500");
+
+        Shell(installation, $"{string.Join(' ', args)} {where}").Code.ShouldBe(code);
+        File.Exists(_temp["run/DONE"]).ShouldBeTrue();
+        Shell(installation, $"results {_temp["none"]} {where}").Code.ShouldBe(2);
+    }
+
     private static (int Code, string Output, string Error) Shell(Installation installation, string command)
     {
         ProcessStartInfo start = new("bash", ["-c", $"{installation.CommandLine} {command}"])
