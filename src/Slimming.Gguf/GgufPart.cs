@@ -1,4 +1,5 @@
 using System.IO.MemoryMappedFiles;
+using Slimming.Shared;
 
 namespace Slimming.Gguf;
 
@@ -95,6 +96,7 @@ internal sealed unsafe class GgufPart : IDisposable
         {
             throw new GgufException(path, "open", "no such file");
         }
+        RegularFile.Require(path);
     }
 
     private static void RefuseShort(string path, long length)

@@ -22,6 +22,7 @@ internal static class JsonFiles
     {
         try
         {
+            RegularFile.Require(path);
             return JsonSerializer.Deserialize<T>(File.ReadAllBytes(path), Options)
                 ?? throw new ResultsException(ResultsFault.Usage, $"{path}: holds null");
         }

@@ -66,7 +66,7 @@ internal static class BenchDisplay
         {
             if (value.Done == value.Total || _sinceLine.Elapsed.TotalSeconds >= LineSeconds)
             {
-                error.WriteLine($"{value.Task}: {value.Done} of {value.Total}");
+                error.WriteLine(ShownText.Message($"{value.Task}: {value.Done} of {value.Total}"));
                 _sinceLine.Restart();
             }
         }

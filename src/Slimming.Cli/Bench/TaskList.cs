@@ -41,11 +41,11 @@ internal static class TaskList
         var absent = tasks.Where(entry => !IsWhole(entry.Found) && entry.Found.Origin.Length > 0).ToList();
         if (absent.Count > 0)
         {
-            context.Output.WriteLine($"Not at hand, and where the files come from (to be named so below {dataDir}):");
+            context.Say($"Not at hand, and where the files come from (to be named so below {dataDir}):");
         }
         foreach (var (task, found) in absent)
         {
-            context.Output.WriteLine($"  {task.Group ?? task.Name}: {found.Origin}");
+            context.Say($"  {task.Group ?? task.Name}: {found.Origin}");
         }
         return ExitCode.Done;
     }

@@ -25,7 +25,7 @@ internal static class Invoker
         var parsed = root.Parse(args);
         if (parsed.Errors.Count > 0 && parsed.Action is not { ClearsParseErrors: true })
         {
-            error.WriteLine($"error: {Problem(parsed)}");
+            error.WriteLine(ShownText.Message($"error: {Problem(parsed)}"));
             error.WriteLine($"See '{Verb.Path(parsed.CommandResult.Command)} --help'.");
             return ExitCode.Usage;
         }
@@ -90,10 +90,10 @@ internal static class Invoker
                     + (verbose ? "" : "\n(--verbose shows where it happened)")
             ),
         };
-        error.WriteLine(message);
+        error.WriteLine(ShownText.Message(message));
         if (verbose)
         {
-            error.WriteLine(exception);
+            error.WriteLine(ShownText.Plain(exception.ToString()));
         }
         return code;
     }

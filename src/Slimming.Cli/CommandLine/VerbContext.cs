@@ -24,14 +24,21 @@ internal sealed record VerbContext(TextWriter Output, TextWriter Error, bool Ver
     /// <summary>Whether <see cref="Error"/> is a terminal, on which a live display makes sense.</summary>
     public bool ErrorIsTerminal => ReferenceEquals(Error, Console.Error) && !Console.IsErrorRedirected;
 
+    private bool OutputIsTerminal => ReferenceEquals(Output, Console.Out) && !Console.IsOutputRedirected;
+
     /// <summary>Writes the one machine-readable object of <c>--json</c>; keys become snake_case.</summary>
     public void WriteJson<T>(T value) => Output.WriteLine(JsonSerializer.Serialize(value, JsonOptions));
 
-    public void Warn(string message) => Error.WriteLine($"warning: {message}");
+    /// <summary>A line of results for people.</summary>
+    public void Say(string line) => Output.WriteLine(ShownText.Plain(line));
+
+    /// <summary>A piece of what a model wrote: as it is for a file or a program, plain on a terminal.</summary>
+    public void SayPart(string text) => Output.Write(OutputIsTerminal ? ShownText.Plain(text) : text);
+
+    public void Warn(string message) => Error.WriteLine(ShownText.Message($"warning: {message}"));
 
     /// <summary>A console for tables on standard output; plain text where that is no terminal.</summary>
-    public IAnsiConsole OutputConsole() =>
-        CreateConsole(Output, ReferenceEquals(Output, Console.Out) && !Console.IsOutputRedirected);
+    public IAnsiConsole OutputConsole() => CreateConsole(Output, OutputIsTerminal);
 
     /// <summary>A console for progress on standard error.</summary>
     public IAnsiConsole ErrorConsole() => CreateConsole(Error, ErrorIsTerminal);
@@ -51,6 +58,7 @@ internal sealed record VerbContext(TextWriter Output, TextWriter Error, bool Ver
         {
             console.Profile.Width = PipeWidth;
         }
+        console.Pipeline.Attach(new ShownText.Hook());
         return console;
     }
 }

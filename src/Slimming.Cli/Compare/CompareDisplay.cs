@@ -17,7 +17,7 @@ internal static class CompareDisplay
         var console = context.OutputConsole();
         foreach (var run in comparison.Runs)
         {
-            context.Output.WriteLine($"{run.Tuned} ({run.Label}) against {comparison.Base}");
+            context.Say($"{run.Tuned} ({run.Label}) against {comparison.Base}");
             if (run.Tasks.Count > 0)
             {
                 console.Write(Scores(run, comparison.Options));

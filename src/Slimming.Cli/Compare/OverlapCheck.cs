@@ -57,16 +57,14 @@ internal static class OverlapCheck
     {
         if (run.Overlap is not { } overlap)
         {
-            context.Output.WriteLine(
+            context.Say(
                 "Overlap with training data: not looked for; --train-run or --data names what the model was trained on."
             );
             return;
         }
         if (overlap.Rows == 0)
         {
-            context.Output.WriteLine(
-                "Overlap with training data: not looked for; its rows are token ids, without text."
-            );
+            context.Say("Overlap with training data: not looked for; its rows are token ids, without text.");
             return;
         }
         var table = new Table().Border(TableBorder.Minimal).AddColumns("task", "items", "too short", "overlapping");
@@ -78,13 +76,13 @@ internal static class OverlapCheck
         {
             table.AddRow(Markup.Escape(task.Task), Whole(task.Items), Whole(task.TooShort), Whole(task.Found.Count));
         }
-        context.Output.WriteLine($"{overlap.Words} words in a row shared with {Whole(overlap.Rows)} training rows:");
+        context.Say($"{overlap.Words} words in a row shared with {Whole(overlap.Rows)} training rows:");
         context.OutputConsole().Write(table);
         foreach (var task in overlap.Found)
         {
             foreach (var item in task.Found.Take(items))
             {
-                context.Output.WriteLine(
+                context.Say(
                     $"{task.Task}, doc {item.Doc}: {item.Shared} of {item.Of}, first in {item.Source}, row {item.Row} (from 0): {item.Text}"
                 );
             }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Slimming.Gguf;
+using Slimming.Shared;
 
 namespace Slimming.Cli.Report;
 
@@ -21,9 +22,11 @@ internal sealed record TrainCurve(string Folder, bool Done, JsonObject Record, I
     /// <exception cref="SlimmingException">A file is missing or not what a run writes; the row is named.</exception>
     public static TrainCurve Read(string folder)
     {
-        var recordPath = Path.Combine(folder, "run.json");
-        var record = ParseObject(recordPath, () => JsonNode.Parse(File.ReadAllText(recordPath)));
         var path = Path.Combine(folder, "metrics.jsonl");
+        var recordPath = Path.Combine(folder, "run.json");
+        RegularFile.Require(recordPath);
+        RegularFile.Require(path);
+        var record = ParseObject(recordPath, () => JsonNode.Parse(File.ReadAllText(recordPath)));
         var points = new List<CurvePoint>();
         foreach (var line in File.ReadLines(path))
         {

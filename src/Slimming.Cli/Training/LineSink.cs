@@ -1,3 +1,4 @@
+using Slimming.Cli.CommandLine;
 using Slimming.Training;
 
 namespace Slimming.Cli.Training;
@@ -7,17 +8,19 @@ internal sealed class LineSink(TextWriter writer) : ITrainSink
 {
     private readonly ProgressText _text = new();
 
-    public void Note(string text) => writer.WriteLine(text);
+    public void Note(string text) => Write(text);
 
-    public void Warning(string text) => writer.WriteLine($"warning: {text}");
+    public void Warning(string text) => Write($"warning: {text}");
 
-    public void Started(TrainStarted started) => writer.WriteLine(_text.Start(started));
+    public void Started(TrainStarted started) => Write(_text.Start(started));
 
-    public void Stepped(StepRow row) => writer.WriteLine(_text.Step(row));
+    public void Stepped(StepRow row) => Write(_text.Step(row));
 
-    public void Evaluated(EvalRow row) => writer.WriteLine(ProgressText.Evaluation(row));
+    public void Evaluated(EvalRow row) => Write(ProgressText.Evaluation(row));
 
-    public void CheckpointWritten(string path) => writer.WriteLine($"checkpoint {path}");
+    public void CheckpointWritten(string path) => Write($"checkpoint {path}");
 
-    public void Finished(TrainResult result) => writer.WriteLine(_text.Finish(result));
+    public void Finished(TrainResult result) => Write(_text.Finish(result));
+
+    private void Write(string line) => writer.WriteLine(ShownText.Message(line));
 }

@@ -32,7 +32,7 @@ internal static class DoctorVerb
         }
         foreach (var problem in diagnosis.Problems)
         {
-            context.Error.WriteLine($"error: {problem}");
+            context.Error.WriteLine(ShownText.Message($"error: {problem}"));
         }
         return diagnosis.Ok ? ExitCode.Done : ExitCode.Failed;
     }

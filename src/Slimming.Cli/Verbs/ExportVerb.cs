@@ -163,30 +163,30 @@ internal static class ExportVerb
 
     private static void Print(ExportResult result, VerbContext context)
     {
-        context.Output.WriteLine(
+        context.Say(
             string.Create(CultureInfo.InvariantCulture, $"{result.Path}: {Kind(result)}, {result.Bytes:N0} bytes")
         );
-        context.Output.WriteLine($"base: {result.Base}");
-        context.Output.WriteLine(
+        context.Say($"base: {result.Base}");
+        context.Say(
             result.Kind == ExportKind.Merged
                 ? $"tensors: {result.Adapted} merged, {result.Converted} converted, {result.Copied} copied byte for byte"
                 : $"adapted weights: {result.Adapted}"
         );
         if (result.Types.Count > 0)
         {
-            context.Output.WriteLine(
+            context.Say(
                 $"types: {string.Join(", ", result.Types.Select(t => $"{t.Tensors} {GgmlTypes.Name(t.Type)}"))}"
             );
         }
         if (result.Importance is { } importance)
         {
-            context.Output.WriteLine(
+            context.Say(
                 $"importance matrix: {importance.Path}, {importance.Entries} entries; {importance.Used} tensors quantized with it"
             );
         }
         if (result.CarriesTrainedTemplate)
         {
-            context.Output.WriteLine("chat template: the one that it was trained with, not the base's");
+            context.Say("chat template: the one that it was trained with, not the base's");
         }
         if (result.Verification is not { } verification)
         {

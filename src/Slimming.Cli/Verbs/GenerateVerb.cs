@@ -122,7 +122,7 @@ internal static class GenerateVerb
         var generation = new TextGenerator(engine).Generate(
             tokens,
             options,
-            json ? null : context.Output.Write,
+            json ? null : context.SayPart,
             context.Token
         );
         if (json)
@@ -173,7 +173,8 @@ internal static class GenerateVerb
             );
             return;
         }
-        context.Output.WriteLine(beams[0].Text);
+        context.SayPart(beams[0].Text);
+        context.Output.WriteLine();
     }
 }
 

@@ -42,7 +42,7 @@ internal static class InspectVerb
             context.WriteJson(ToJson(file));
             return ExitCode.Done;
         }
-        context.Output.WriteLine(
+        context.Say(
             string.Create(
                 CultureInfo.InvariantCulture,
                 $"{path}: GGUF version {file.Version}, {file.Length:N0} bytes, alignment {file.Alignment}, {file.Tensors.Sum(t => t.ValueCount):N0} values"

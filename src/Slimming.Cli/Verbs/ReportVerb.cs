@@ -84,9 +84,7 @@ internal static class ReportVerb
         }
         else
         {
-            context.Output.WriteLine(
-                $"{output}: {sources.Training.Count} training run(s), {sources.Scores.Count} scored run(s)"
-            );
+            context.Say($"{output}: {sources.Training.Count} training run(s), {sources.Scores.Count} scored run(s)");
         }
         return ExitCode.Done;
     }

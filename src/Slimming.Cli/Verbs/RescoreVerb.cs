@@ -99,7 +99,7 @@ internal static class RescoreVerb
         BenchDisplay.WriteTable(context, metrics);
         foreach (var task in changed)
         {
-            context.Output.WriteLine($"{task.Task}: {task.Items} item(s) changed");
+            context.Say($"{task.Task}: {task.Items} item(s) changed");
         }
         context.Output.WriteLine(to.Folder);
         return ExitCode.Done;

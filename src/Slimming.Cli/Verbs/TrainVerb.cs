@@ -52,23 +52,21 @@ internal static class TrainVerb
             context.WriteJson(result);
             return ExitCode.Done;
         }
-        context.Output.WriteLine($"{result.Batch} with the values of step {result.Step} of {result.Out}");
+        context.Say($"{result.Batch} with the values of step {result.Step} of {result.Out}");
         foreach (var (i, sample) in result.Samples.Index())
         {
-            context.Output.WriteLine(
+            context.Say(
                 $"sample {i}  loss {Number(sample.Loss)}  {sample.Targets} targets of {sample.Tokens} tokens  {sample.Source} row {sample.Row}"
             );
         }
         foreach (var tensor in result.Tensors)
         {
-            context.Output.WriteLine(
-                $"{tensor.Name}  gradient {Number(tensor.GradNorm)}  largest value {Number(tensor.Largest)}"
-            );
+            context.Say($"{tensor.Name}  gradient {Number(tensor.GradNorm)}  largest value {Number(tensor.Largest)}");
         }
-        context.Output.WriteLine($"loss {Number(result.Loss)}  gradient {Number(result.GradNorm)}");
+        context.Say($"loss {Number(result.Loss)}  gradient {Number(result.GradNorm)}");
         foreach (var what in result.NonFinite)
         {
-            context.Output.WriteLine($"not finite: {what}");
+            context.Say($"not finite: {what}");
         }
         return ExitCode.Done;
     }

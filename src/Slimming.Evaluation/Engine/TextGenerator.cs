@@ -81,7 +81,7 @@ public sealed class TextGenerator(LlamaEngine engine)
         {
             throw new SlimmingException(ExitCode.Usage, "the prompt has no tokens");
         }
-        if (prompt.Length + maxTokens > engine.MaxLength)
+        if ((long)prompt.Length + maxTokens > engine.MaxLength)
         {
             throw new SlimmingException(
                 ExitCode.Usage,

@@ -60,7 +60,7 @@ internal sealed class ItemBuilder
             _poolPath = TaskFiles.RequireShots(task, dataDir);
             _pool = DataRows.Load(_poolPath, task);
         }
-        var needed = _shots + (TakesItselfOut ? 1 : 0);
+        var needed = _shots + (TakesItselfOut ? 1L : 0);
         if (_pool.Count < needed)
         {
             throw new SlimmingException(

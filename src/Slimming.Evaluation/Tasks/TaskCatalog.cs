@@ -29,7 +29,7 @@ public static class TaskCatalog
         )
         {
             return File.Exists(nameOrPath)
-                ? (Parse(File.ReadAllText(nameOrPath), nameOrPath), null)
+                ? (Parse(StrictText.Read(nameOrPath), nameOrPath), null)
                 : throw new SlimmingException(ExitCode.Usage, $"{nameOrPath}: no such task file");
         }
         foreach (var task in BuiltIn)
@@ -74,37 +74,23 @@ public static class TaskCatalog
         }
         catch (YamlException error)
         {
-            throw NotATask(origin, yaml, error.Start.Line, error.InnerException?.Message ?? error.Message, error);
+            throw NotATask(origin, yaml, error.Start.Line, TaskShape.Problem(error), error);
         }
         task = (task ?? throw new SlimmingException(ExitCode.Usage, $"{origin}: the task file is empty")) with
         {
             Origin = origin,
         };
-        RefuseEmpty(task, origin);
+        TaskShape.Check(task, origin);
         TaskChecks.Check(task);
         return task;
     }
 
     private static SlimmingException NotATask(string origin, string yaml, long line, string problem, Exception? inner)
     {
+        const int most = 100;
         var text = yaml.Split('\n').ElementAtOrDefault((int)line - 1)?.Trim() ?? "";
+        text = text.Length > most ? text[..most] + "..." : text;
         return new SlimmingException(ExitCode.Usage, $"{origin}: line {line} ({text}): {problem}", inner);
-    }
-
-    /// <summary>A key without a value reads as null, whatever the property's type says.</summary>
-    private static void RefuseEmpty(TaskDefinition task, string origin)
-    {
-        NullabilityInfoContext nullability = new();
-        foreach (var property in typeof(TaskDefinition).GetProperties())
-        {
-            var value = property.GetValue(task);
-            var empty = value is null && nullability.Create(property).ReadState == NullabilityState.NotNull;
-            if (empty || (value is System.Collections.IList list && list.Contains(null)))
-            {
-                var key = UnderscoredNamingConvention.Instance.Apply(property.Name);
-                throw new SlimmingException(ExitCode.Usage, $"{origin}: {key}: has no value");
-            }
-        }
     }
 
     private static IReadOnlyList<TaskDefinition> ReadBuiltIn()

@@ -22,6 +22,7 @@ internal static class TaskChecks
         Require(task, task.Data.Count > 0, "data", "is missing; expected a list of file names");
         Require(task, task.Items >= 0, "items", "is negative");
         Require(task, task.FirstRows >= 0, "first_rows", "is negative");
+        Require(task, task.WindowLength >= 0, "window_length", "is negative");
         CheckFiles(task);
         CheckVariants(task);
         CheckTexts(task);
@@ -81,6 +82,7 @@ internal static class TaskChecks
     {
         var starred = task.Name.Contains('*', StringComparison.Ordinal);
         Require(task, starred == (task.Variants.Count > 0), "variants", "go with a * in name");
+        Require(task, task.Name.Count(c => c == '*') <= 1, "name", "has more than one *");
         Require(task, starred || task.Group is null, "group", "goes with variants");
         Require(task, starred || task.Subgroups.Count == 0, "subgroups", "go with variants");
         foreach (var (name, variants) in task.Subgroups)

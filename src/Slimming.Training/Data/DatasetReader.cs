@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Slimming.Gguf;
 using Slimming.Results;
+using Slimming.Shared;
 
 namespace Slimming.Training.Data;
 
@@ -177,6 +178,14 @@ internal static class DatasetReader
     private static void RefuseUnknown(string file)
     {
         var extension = TextFile.Extension(file);
+        try
+        {
+            RegularFile.Require(file);
+        }
+        catch (IOException e)
+        {
+            throw new SlimmingException(ExitCode.Usage, e.Message, e);
+        }
         if (new FileInfo(file).Length == 0)
         {
             throw new SlimmingException(ExitCode.Usage, $"{file}: the file is empty");

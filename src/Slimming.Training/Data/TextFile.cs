@@ -2,7 +2,7 @@ using System.Buffers;
 using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
-using System.Text.Unicode;
+using Slimming.Shared;
 
 namespace Slimming.Training.Data;
 
@@ -71,7 +71,7 @@ internal static class TextFile
         foreach (var bytes in Lines(stream))
         {
             line++;
-            var fault = NotUtf8(bytes) ?? (extension is ".jsonl" or ".ndjson" ? NotJson(bytes) : null);
+            var fault = StrictText.NotUtf8(bytes) ?? (extension is ".jsonl" or ".ndjson" ? NotJson(bytes) : null);
             if (fault is not null)
             {
                 return $"line {line}, {fault}";
@@ -101,21 +101,6 @@ internal static class TextFile
             }
         }
         yield return line.WrittenSpan.ToArray();
-    }
-
-    /// <summary>"byte 12: ..." (from 1); null where all is UTF-8.</summary>
-    internal static string? NotUtf8(byte[] line)
-    {
-        if (Utf8.IsValid(line))
-        {
-            return null;
-        }
-        var at = 0;
-        while (Rune.DecodeFromUtf8(line.AsSpan(at), out _, out var used) == OperationStatus.Done)
-        {
-            at += used;
-        }
-        return $"byte {at + 1}: found 0x{line[at]:X2}, which is no UTF-8; expected a text in UTF-8";
     }
 
     /// <summary>"byte 12: ..." (from 1); null where the line is empty or one JSON value.</summary>

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using Slimming.Gguf;
+using Slimming.Shared;
 
 namespace Slimming.Training.Export;
 
@@ -42,7 +43,7 @@ internal sealed class LegacyImportance : IDisposable
     {
         try
         {
-            return new LegacyImportance(path, new FileStream(path, FileMode.Open, FileAccess.Read));
+            return new LegacyImportance(path, RegularFile.OpenRead(path));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Slimming.Gguf;
+using Slimming.Shared;
 
 namespace Slimming.Training.Export;
 
@@ -94,7 +95,7 @@ internal sealed class PeftConfig
     {
         try
         {
-            using var json = JsonDocument.Parse(File.ReadAllBytes(path));
+            using var json = JsonDocument.Parse(StrictText.Read(path));
             return json.RootElement.ValueKind == JsonValueKind.Object
                 ? new PeftConfig(path, json.RootElement)
                 : throw new SlimmingException(ExitCode.Usage, $"{path}: expected a JSON object");

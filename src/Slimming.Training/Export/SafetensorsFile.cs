@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text.Json;
 using Microsoft.Win32.SafeHandles;
 using Slimming.Gguf;
+using Slimming.Shared;
 
 namespace Slimming.Training.Export;
 
@@ -59,6 +60,7 @@ internal sealed class SafetensorsFile : IDisposable
         SafeFileHandle? handle = null;
         try
         {
+            RegularFile.Require(path);
             handle = File.OpenHandle(path);
             return new SafetensorsFile(path, handle);
         }

@@ -1,4 +1,5 @@
 using Slimming.Gguf;
+using Slimming.Shared;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
@@ -14,34 +15,32 @@ internal static class YamlOptions
         {
             throw new SlimmingException(ExitCode.Usage, $"--config: no such file: {path}");
         }
+        var text = StrictText.Read(path);
+        if (YamlText.Problem(text) is var (problem, line))
+        {
+            throw NotYaml(path, line, problem, null);
+        }
         YamlStream stream = [];
         try
         {
-            var text = StrictText.Read(path);
-            RefuseDepth(path, text);
             stream.Load(new StringReader(text));
         }
         catch (YamlException exception)
         {
-            throw new SlimmingException(
-                ExitCode.Usage,
-                $"{path}, line {exception.Start.Line}: not valid YAML: {exception.Message}",
-                exception
-            );
-        }
-        catch (Exception exception) when (exception is InvalidOperationException or ArgumentException)
-        {
-            // The parser's answer to some brackets that never close.
-            throw new SlimmingException(
-                ExitCode.Usage,
-                $"{path}: not valid YAML: does a bracket never close?",
-                exception
-            );
+            throw NotYaml(path, exception.Start.Line, exception.Message, exception);
         }
         Dictionary<string, (IReadOnlyList<string>, string)> found = [];
         if (stream.Documents.Count == 0)
         {
             return found;
+        }
+        if (stream.Documents.Count > 1)
+        {
+            var second = stream.Documents[1].RootNode.Start.Line;
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"{path}, line {second}: expected one document, found {stream.Documents.Count} with '---' between them"
+            );
         }
         if (stream.Documents[0].RootNode is not YamlMappingNode root)
         {
@@ -68,27 +67,12 @@ internal static class YamlOptions
         return found;
     }
 
-    /// <summary>The reader calls itself for each level; options have two.</summary>
-    private static void RefuseDepth(string path, string text)
-    {
-        const int most = 8;
-        var depth = 0;
-        for (var parser = new Parser(new StringReader(text)); parser.MoveNext(); )
-        {
-            depth += parser.Current!.NestingIncrease;
-            if (depth > most)
-            {
-                throw new SlimmingException(
-                    ExitCode.Usage,
-                    $"{path}, line {parser.Current.Start.Line}: not valid YAML: expected at most {most} levels, found more"
-                );
-            }
-        }
-    }
+    private static SlimmingException NotYaml(string path, long line, string problem, Exception? inner) =>
+        new(ExitCode.Usage, $"{path}, line {line}: not valid YAML: {problem}", inner);
 
     private static List<string> Values(YamlNode node, OptionSpec spec, string place)
     {
-        if (node is YamlScalarNode { Value: { Length: > 0 } text })
+        if (node is YamlScalarNode { Value: { Length: > 0 } text } && !text.Contains('\0', StringComparison.Ordinal))
         {
             return [text];
         }

@@ -53,6 +53,7 @@ internal static class BatchFile
     /// <exception cref="SlimmingException">Exit code 2: a line that is no such row.</exception>
     public static IReadOnlyList<Origin> Origins(string path)
     {
+        RegularFile.Require(path);
         List<Origin> origins = [];
         foreach (var line in File.ReadLines(path).Where(line => !string.IsNullOrWhiteSpace(line)))
         {

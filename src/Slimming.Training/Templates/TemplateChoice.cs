@@ -1,4 +1,5 @@
 using Slimming.Gguf;
+using Slimming.Shared;
 using Slimming.Training.Data;
 
 namespace Slimming.Training.Templates;

@@ -11,6 +11,7 @@ public sealed class BadInputTests : IDisposable
         .Concat(BadTemplates.Cases)
         .Concat(BadAdapters.Cases)
         .Concat(BadOptions.Cases)
+        .Concat(BadTasks.Cases)
         .ToDictionary(c => c.Name, StringComparer.Ordinal);
 
     private readonly TempFolder _temp = new();
@@ -37,6 +38,8 @@ public sealed class BadInputTests : IDisposable
         }
         answer.Error.Split("error:").Length.ShouldBe(2, answer.Error);
         answer.Error.ShouldNotContain("   at ");
+        answer.Error.Length.ShouldBeLessThan(5000);
+        answer.Error.Where(c => char.IsControl(c) && c is not ('\n' or '\t')).ShouldBeEmpty(answer.Error);
         answer.Error.ShouldNotContain("error: unexpected");
         Files().ShouldBe(before);
     }

@@ -60,6 +60,23 @@ internal static class BadOptions
         Yaml("nothing for a value in YAML", "rank:\n", "line 1: rank: expected one value, found nothing"),
         Yaml("a key twice in YAML", "rank: 1\nrank: 2", "not valid YAML"),
         Yaml("YAML that is no UTF-8", "rank: 1 # \u00ff", "UTF-8"),
+        Yaml("two documents", "rank: 1\n---\nrank: 2\n", "line 3: expected one document, found 2"),
+        Yaml("YAML with a NUL", "rank: 1\n\0rank: 2\n", "line 2: not valid YAML: found the control character U+0000"),
+        Yaml("YAML without end", "#" + new string('x', 1 << 20), "expected a text of at most 1 MiB, found more"),
+        Yaml("a path with a NUL", "init-adapter: \"a\\0b\"\n", "line 1: init-adapter: expected one value"),
+        Yaml("a value that moves the cursor", "rank: \"\\e[2J\"\n", "found '\\u001b[2J'"),
+        Yaml("a value without end", "rank: " + new string('9', 500_000), "found '999", "characters left out", "9'"),
+        Device("a device as configuration", (w, path) => w.Train(Workshop.Model, null, "--config", path)),
+        Device("a device as template", (w, path) => w.Train(Workshop.Model, null, "--template", path)),
+        Device("a device as model", (w, path) => w.Train(path, null)),
+        Device("a device as data", (w, path) => w.Train(Workshop.Model, path)),
+        Device("a device as adapter", (w, path) => w.Train(Workshop.Model, null, "--init-adapter", path)),
+        Device("a device as importance", (w, path) => w.Export("--model", Workshop.Model, "--imatrix", path)),
+        Usage(
+            "more tokens than a number holds",
+            _ => ["generate", "--model", Workshop.Model, "--prompt", "a", "--max-tokens", "2147483647"],
+            "2147483647 new ones do not fit the model's context"
+        ),
         new("output exists", w => Into(w, Filled(w)), ExitCode.Refused, ["filled", "--resume", "--force"]),
         new(
             "output is a file",
@@ -100,6 +117,18 @@ internal static class BadOptions
 
     private static BadCase Yaml(string name, string latin1, params string[] texts) =>
         Usage(name, w => w.Train(Workshop.Model, null, "--config", w.Latin1("c.yaml", latin1)), ["c.yaml", .. texts]);
+
+    private static BadCase Device(string name, Func<Workshop, string, string[]> arrange) =>
+        Usage(
+            name,
+            w =>
+            {
+                File.CreateSymbolicLink(w["zero.jsonl"], "/dev/zero");
+                return arrange(w, w["zero.jsonl"]);
+            },
+            "zero.jsonl",
+            "is a pipe, a device or a socket"
+        );
 
     private static string[] Into(Workshop w, string folder) =>
         ["train", "--model", Workshop.Model, "--data", w.Good, "--out", folder];

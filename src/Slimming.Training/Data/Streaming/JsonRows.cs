@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using Slimming.Gguf;
+using Slimming.Shared;
 
 namespace Slimming.Training.Data;
 
@@ -48,7 +49,7 @@ internal sealed class JsonRows : ITextFormat
         {
             var bytes = new byte[length];
             var read = RandomAccess.Read(handle, bytes, start);
-            if (read < length || TextFile.NotUtf8(bytes) is not null)
+            if (read < length || StrictText.NotUtf8(bytes) is not null)
             {
                 var what = TextFile.FindFault(file) ?? $"byte {start + 1} of the file: the row that begins there";
                 throw new SlimmingException(ExitCode.Usage, $"{file}: cannot be read: {what}");
