@@ -117,7 +117,10 @@ internal sealed class TrainSetup : IDisposable
             runtime = NativeRuntime.Create(options.Threads);
             model = BaseModel.Open(options.Model, runtime);
             adapter = new NativeAdapter(model.Native, AdapterParams(options));
-            var compute = ComputeTable.Choose(options, runtime.Info.Isa, model.File.Tensors);
+            var isExact = options.IsFull && options.Compute == "auto";
+            var compute = isExact
+                ? ComputeMode.F32
+                : ComputeChoice.Of(options.Compute, runtime.Info.Isa, model.File.Tensors);
             MemoryPlanner least = new(options, model, adapter, compute, null);
             if (mustFit && least.Hopeless(options.Machine()) is { } problem)
             {

@@ -1,5 +1,7 @@
 using System.Text.Json.Nodes;
 using Slimming.Gguf;
+using Slimming.Interop;
+using Slimming.Models;
 
 namespace Slimming.Cli.Tests;
 
@@ -155,6 +157,19 @@ public sealed class TrainVerbTests : IDisposable
         resolved["micro_batch_tokens"]!.GetValue<int>().ShouldBeLessThan(512);
         resolved["needed_bytes"]!.GetValue<long>().ShouldBeLessThanOrEqualTo(limit);
         Cli.Metrics(_temp["b"]).ShouldBe(Cli.Metrics(_temp["a"]));
+    }
+
+    [Fact]
+    public void Auto_is_the_measured_mode_but_f32_for_all_parameters()
+    {
+        Cli.Done(_run.Full("full", "--compute", "auto", "--steps", "1"));
+        Compute("full").ShouldBe("f32");
+        Cli.Done(_run.Lora("lora", "--compute", "auto", "--steps", "1"));
+        using var runtime = NativeRuntime.Create(1);
+        Compute("lora").ShouldBe($"{ComputeChoice.Fastest(runtime.Info.Isa, "q4_0")}".ToLowerInvariant());
+
+        string Compute(string run) =>
+            JsonNode.Parse(File.ReadAllText(_temp[$"{run}/run.json"]))!["resolved"]!["compute"]!.GetValue<string>();
     }
 
     [Fact]

@@ -4,7 +4,6 @@ using Slimming.Evaluation.Engine;
 using Slimming.Evaluation.Items;
 using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
-using Slimming.Models;
 using Slimming.Results;
 using Slimming.Training;
 using Slimming.Training.Templates;
@@ -81,7 +80,7 @@ internal static class BenchSession
                 Adapter = request.Adapter,
                 Scale = request.Scale ?? 1,
                 Threads = request.Threads,
-                Compute = ComputeChoice.Of(request.Compute ?? "auto"),
+                Compute = request.Compute ?? "auto",
             }
         );
 

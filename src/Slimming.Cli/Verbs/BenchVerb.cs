@@ -55,7 +55,7 @@ internal static class BenchVerb
         };
         Option<string?> compute = new("--compute")
         {
-            Description = "native: arithmetic of the products, auto, f32, bf16 or int8 [auto, which is f32].",
+            Description = "native: arithmetic of the products, auto, f32, bf16 or int8 [auto, as train chooses it].",
         };
         Option<bool> multiturn = new("--fewshot-as-multiturn")
         {
@@ -146,7 +146,7 @@ internal static class BenchVerb
                 "slimming bench --model base.gguf --adapter a.gguf --tasks my-task.yaml --chat-template --out results/tuned",
                 "slimming bench --model base.gguf --tasks mmlu,squad --shots 5 --data-dir data --out results/base",
                 "slimming bench --model merged.gguf --tasks kl --reference-model base.gguf --reference-adapter a.gguf --limit 40 --out results/merged",
-                "slimming bench --model base.gguf --tasks hellaswag --engine native --compute bf16 --data-dir data --out results/base",
+                "slimming bench --model base.gguf --tasks hellaswag --engine native --data-dir data --out results/base",
                 "slimming bench --list --data-dir data"
             );
     }

@@ -15,12 +15,14 @@ public sealed record NativeEngineOptions
 
     /// <summary>Threads; 0 for every core.</summary>
     public int Threads { get; init; }
-    public ComputeMode Compute { get; init; } = ComputeMode.F32;
+
+    /// <summary>One of <see cref="ComputeChoice.Names"/>.</summary>
+    public string Compute { get; init; } = "auto";
 }
 
 /// <summary>
-/// Scores with this project's own forward: the arithmetic of training, f32 unless asked otherwise, not that of the
-/// kernels that serve the file in llama.cpp. Tokens are llama.cpp's.
+/// Scores with this project's own forward: the arithmetic of training, not that of the kernels that serve the file in
+/// llama.cpp. Tokens are llama.cpp's.
 /// </summary>
 public sealed class NativeEngine : IModelEngine
 {
@@ -40,10 +42,11 @@ public sealed class NativeEngine : IModelEngine
         _runtime = runtime;
         _model = model;
         _adapter = adapter;
-        _scorer = new NativeScorer(model.Native, adapter, options.Compute);
+        var info = runtime.Info;
+        var compute = ComputeChoice.Of(options.Compute, info.Isa, model.File.Tensors);
+        _scorer = new NativeScorer(model.Native, adapter, compute);
         Model = vocabulary;
         Codec = new VocabCodec(vocabulary.Vocab);
-        var info = runtime.Info;
         Name = $"native {info.Version}";
         Run = new EngineRun(options.Model, options.Adapter, options.Scale)
         {
@@ -51,7 +54,7 @@ public sealed class NativeEngine : IModelEngine
             BatchTokens = NativeScorer.PassTokens,
             Settings = new Dictionary<string, string>(StringComparer.Ordinal)
             {
-                ["compute"] = options.Compute.ToString().ToLowerInvariant(),
+                ["compute"] = compute.ToString().ToLowerInvariant(),
             },
             CpuFeatures = info.Isa.ToName(),
         };

@@ -1,10 +1,11 @@
 using Slimming.Gguf;
 using Slimming.Interop;
+using Slimming.Models;
 
 namespace Slimming.Training.Tests.Runs;
 
 /// <summary>What --compute auto takes.</summary>
-public sealed class ComputeTableTests
+public sealed class ComputeChoiceTests
 {
     [Theory]
     [InlineData(Isa.Avx512Bf16, "q4_0", ComputeMode.Bf16)]
@@ -12,22 +13,15 @@ public sealed class ComputeTableTests
     [InlineData(Isa.Avx512Bf16, "iq1_s", ComputeMode.F32)]
     [InlineData(Isa.Neon, "q4_0", ComputeMode.F32)]
     public void A_measured_row_decides_and_without_one_it_is_f32(Isa isa, string type, ComputeMode expected) =>
-        ComputeTable.Choose(isa, type).ShouldBe(expected);
+        ComputeChoice.Fastest(isa, type).ShouldBe(expected);
 
     [Fact]
-    public void A_named_mode_is_taken_and_full_training_is_f32()
+    public void A_named_mode_is_taken()
     {
-        TrainOptions options = new()
-        {
-            Model = "m.gguf",
-            Data = ["d.jsonl"],
-            Out = "o",
-        };
         List<GgufTensor> tensors = [Tensor("blk.0.attn_q.weight", GgmlType.Q4_0, 64)];
-        ComputeTable.Choose(options, Isa.Avx512Bf16, tensors).ShouldBe(ComputeMode.Bf16);
-        ComputeTable.Choose(options with { Compute = "f32" }, Isa.Avx512Bf16, tensors).ShouldBe(ComputeMode.F32);
-        ComputeTable.Choose(options with { Compute = "int8" }, Isa.Scalar, tensors).ShouldBe(ComputeMode.Int8);
-        ComputeTable.Choose(options with { Method = "full" }, Isa.Avx512Bf16, tensors).ShouldBe(ComputeMode.F32);
+        ComputeChoice.Of("auto", Isa.Avx512Bf16, tensors).ShouldBe(ComputeMode.Bf16);
+        ComputeChoice.Of("f32", Isa.Avx512Bf16, tensors).ShouldBe(ComputeMode.F32);
+        ComputeChoice.Of("int8", Isa.Scalar, tensors).ShouldBe(ComputeMode.Int8);
     }
 
     [Fact]
@@ -41,8 +35,8 @@ public sealed class ComputeTableTests
             Tensor("blk.0.ffn_down.weight", GgmlType.Q6_K, 96),
             Tensor("blk.1.attn_q.weight", GgmlType.Q4_K, 64),
         ];
-        ComputeTable.MainType(tensors).ShouldBe("q4_k");
-        ComputeTable.MainType([]).ShouldBe("f32");
+        ComputeChoice.MainType(tensors).ShouldBe("q4_k");
+        ComputeChoice.MainType([]).ShouldBe("f32");
     }
 
     private static GgufTensor Tensor(string name, GgmlType type, long rows) =>
