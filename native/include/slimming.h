@@ -27,7 +27,7 @@
 extern "C" {
 #endif
 
-#define SLM_ABI_VERSION 3u
+#define SLM_ABI_VERSION 4u
 #define SLM_MAX_NAME 128
 
 typedef enum slm_status {
@@ -49,7 +49,8 @@ typedef enum slm_isa {
     SLM_ISA_AVX512_VNNI = 4, /* AVX-512 with integer dot products */
     SLM_ISA_AVX_VNNI = 5,    /* AVX2 with integer dot products */
     SLM_ISA_NEON = 6,        /* AArch64's baseline */
-    SLM_ISA_NEON_BF16 = 7    /* NEON with bf16 and mixed-sign integer dot products */
+    SLM_ISA_NEON_BF16 = 7,   /* NEON with bf16 and mixed-sign integer dot products */
+    SLM_ISA_AMX_BF16 = 8     /* SLM_ISA_AVX512_BF16 with the bf16 products on AMX tiles */
 } slm_isa;
 
 /* Bits of slm_runtime_info.cpu_features: what the processor reports and the operating system has enabled. */
@@ -61,7 +62,7 @@ typedef enum slm_cpu_feature {
     SLM_CPU_FEATURE_AVX512_VNNI = 16,
     SLM_CPU_FEATURE_AVX512_BF16 = 32,
     SLM_CPU_FEATURE_AVX_VNNI = 64,
-    SLM_CPU_FEATURE_AMX_BF16 = 128,
+    SLM_CPU_FEATURE_AMX_BF16 = 128, /* with tiles of 16 rows x 64 bytes, granted to the process */
     SLM_CPU_FEATURE_NEON = 256,
     SLM_CPU_FEATURE_NEON_BF16 = 512,
     SLM_CPU_FEATURE_NEON_I8MM = 1024
@@ -140,6 +141,8 @@ typedef struct slm_runtime_info {
     int32_t n_threads;
     uint32_t isa;          /* slm_isa in use; the environment's SLM_ISA names a lesser one */
     uint32_t cpu_features; /* slm_cpu_feature bits */
+    uint32_t levels;       /* bit 1 << slm_isa: kernels in this library */
+    uint32_t offered;      /* those of them that run here: features are there, products proven where that is needed */
     uint32_t reserved;
     char cpu_name[64];
     char version[32]; /* of the library */

@@ -21,6 +21,9 @@ public enum Isa : uint
 
     /// <summary>NEON with bf16 and mixed-sign integer dot products.</summary>
     NeonBf16 = 7,
+
+    /// <summary><see cref="Avx512Bf16"/> with the bf16 products on AMX tiles.</summary>
+    AmxBf16 = 8,
 }
 
 [Flags]
@@ -36,6 +39,8 @@ public enum CpuFeatures : uint
     Avx512Vnni = 16,
     Avx512Bf16 = 32,
     AvxVnni = 64,
+
+    /// <summary>With tiles of 16 rows of 64 bytes, granted to the process.</summary>
     AmxBf16 = 128,
     Neon = 256,
     NeonBf16 = 512,

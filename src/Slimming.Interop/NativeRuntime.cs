@@ -91,7 +91,12 @@ public sealed unsafe class NativeRuntime : NativeObject
             (Isa)native.isa,
             (CpuFeatures)native.cpu_features,
             Utf8Text.Read(native.cpu_name),
-            Utf8Text.Read(native.version)
+            Utf8Text.Read(native.version),
+            LevelsOf(native.levels),
+            LevelsOf(native.offered)
         );
     }
+
+    private static IReadOnlyList<Isa> LevelsOf(uint mask) =>
+        [.. Enum.GetValues<Isa>().Where(isa => (mask >> (int)isa & 1) != 0)];
 }

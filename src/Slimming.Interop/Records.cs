@@ -7,7 +7,17 @@ namespace Slimming.Interop;
 /// <param name="CpuFeatures">What the processor reports and the operating system has enabled.</param>
 /// <param name="CpuName">The processor's own name.</param>
 /// <param name="Version">Version of libslimming.</param>
-public sealed record RuntimeInfo(int Threads, Isa Isa, CpuFeatures CpuFeatures, string CpuName, string Version);
+/// <param name="Levels">What the library has kernels for.</param>
+/// <param name="OfferedLevels">Those of them that run on this machine.</param>
+public sealed record RuntimeInfo(
+    int Threads,
+    Isa Isa,
+    CpuFeatures CpuFeatures,
+    string CpuName,
+    string Version,
+    IReadOnlyList<Isa> Levels,
+    IReadOnlyList<Isa> OfferedLevels
+);
 
 /// <summary>One check of the library on this machine, with the measured difference and its bar.</summary>
 public sealed record SelfCheck(string Name, bool Passed, double Difference, double Tolerance);

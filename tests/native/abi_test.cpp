@@ -37,6 +37,9 @@ TEST(Abi, RuntimeInfo) {
         if (level.isa == slm_isa(info.isa)) needed = level.features;
     }
     EXPECT_EQ(info.cpu_features & needed, needed);
+    EXPECT_EQ(info.levels, slm::built_levels());
+    EXPECT_EQ(info.offered, slm::offered_levels());
+    EXPECT_TRUE(info.offered >> info.isa & 1u);
     EXPECT_EQ(needed == 0, info.isa == uint32_t(SLM_ISA_SCALAR));
     if (const char *set = std::getenv("SLM_ISA"); set && std::string(set) == "scalar") {
         EXPECT_EQ(info.isa, uint32_t(SLM_ISA_SCALAR));

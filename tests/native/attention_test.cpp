@@ -168,7 +168,7 @@ Result run_rounded(Backend &backend, const Inputs &in, size_t first, size_t last
 }
 
 TEST(AttentionRounded, StaysNearF64) {
-    on_every_backend([](Backend &backend) {
+    on_every_bf16_backend([](Backend &backend) {
         for (const Case &c :
              {Case{2, 1, 16, {1}}, Case{2, 1, 16, {33, 2}}, Case{3, 3, 32, {130}}, Case{4, 2, 80, {51, 64}},
               Case{2, 1, 128, {97}}, Case{2, 1, 16, {130, 5}, 12, 1.5}, Case{2, 1, 64, {257}, 50}}) {
@@ -200,7 +200,7 @@ TEST(AttentionRounded, StaysNearF64) {
 }
 
 TEST(AttentionRounded, PackedEqualsAloneForAnyThreads) {
-    for (const slm::Kernels *kernels : available_kernels()) {
+    for (const slm::Kernels *kernels : available_bf16_kernels()) {
         const Inputs in({4, 2, 32, {50, 1, 97, 16}, 30, 0}, 405);
         slm::ThreadPool one(1), many(5);
         slm::CpuBackend single(one, *kernels), several(many, *kernels);

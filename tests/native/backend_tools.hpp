@@ -5,6 +5,7 @@
 
 #include "cpu/cpu_backend.hpp"
 #include "cpu/levels.hpp"
+#include "emulated_tiles.hpp"
 #include "random_blocks.hpp"
 
 namespace slm_test {
@@ -30,6 +31,21 @@ inline std::vector<const slm::Kernels *> available_kernels() {
     return out;
 }
 
+/// These, and the product on tiles with a model of AMX in place of the instructions; the rest of it is the best
+/// level's.
+inline std::vector<const slm::Kernels *> available_bf16_kernels() {
+    static const slm::Kernels emulated = [] {
+        slm::Kernels k = slm::select_kernels();
+        k.name = "emulated tiles";
+        k.fast_bf16 = true;
+        k.gemm_bf16 = slm::gemm_bf16_tiles<EmulatedTiles>;
+        return k;
+    }();
+    std::vector<const slm::Kernels *> out = available_kernels();
+    out.push_back(&emulated);
+    return out;
+}
+
 #if defined(SLM_EMULATED)
 constexpr int backend_threads[] = {2};  // an emulator takes its time
 #else
@@ -37,8 +53,8 @@ constexpr int backend_threads[] = {1, 3};
 #endif
 
 template <class Body>
-void on_every_backend(const Body &body) {
-    for (const slm::Kernels *kernels : available_kernels()) {
+void on_backends(const std::vector<const slm::Kernels *> &tables, const Body &body) {
+    for (const slm::Kernels *kernels : tables) {
         for (int n_threads : backend_threads) {
             SCOPED_TRACE(std::string(kernels->name) + ", " + std::to_string(n_threads) + " threads");
             slm::ThreadPool pool(n_threads);
@@ -47,6 +63,17 @@ void on_every_backend(const Body &body) {
             if (testing::Test::HasFatalFailure()) return;
         }
     }
+}
+
+template <class Body>
+void on_every_backend(const Body &body) {
+    on_backends(available_kernels(), body);
+}
+
+/// For what multiplies bf16 values.
+template <class Body>
+void on_every_bf16_backend(const Body &body) {
+    on_backends(available_bf16_kernels(), body);
 }
 
 /// f64 gradient `dx` of `loss` checked at the ends of x and two places between: the reference's own proof at this size.

@@ -1,6 +1,11 @@
 // Same bits: for any number of threads, any packing, any micro-batch split and any amount of recomputation.
 #include <gtest/gtest.h>
 
+#include <optional>
+
+#include "api/handles.hpp"
+#include "backend_tools.hpp"
+#include "tile_trap.hpp"
 #include "tiny_model.hpp"
 
 namespace {
@@ -20,11 +25,15 @@ struct RunSetup {
     float dropout = 0;
     bool step = false;
     slm_compute compute = SLM_COMPUTE_F32;
-    std::vector<int64_t> cuts;  ///< sequences per call; empty: all at once
+    std::vector<int64_t> cuts;              ///< sequences per call; empty: all at once
+    const slm::Kernels *kernels = nullptr;  ///< nullptr: the library's choice
 };
 
 Outcome outcome(const TinyModel &tiny, const TinyBatch &batch, const RunSetup &setup) {
-    const RuntimePtr runtime = make_runtime(setup.n_threads);
+    const RuntimePtr runtime =
+        setup.kernels == nullptr
+            ? make_runtime(setup.n_threads)
+            : RuntimePtr(new slm_runtime{std::make_shared<slm::Runtime>(setup.n_threads, *setup.kernels)});
     const ModelPtr model = tiny.create(runtime.get());
     const AdapterPtr adapter =
         make_adapter(model.get(), setup.full ? full_params() : lora_params(3, 1.5f, setup.dropout));
@@ -194,6 +203,49 @@ TEST(DeterminismBf16, ThreadsPackingAndRecomputation) {
             }
         }
     }
+}
+
+/// And on tiles: their model, and the level's machine code where all but AMX is there; no step of it on this thread.
+TEST(DeterminismBf16, TilesHoldTheSamePromises) {
+    const TinyModel tiny(tiny_config(), {2u, true, false, 46});
+    const TinyBatch batch = tiny_batch(43, lengths);
+    slm::Kernels emulated = *available_bf16_kernels().back();
+    emulated.own_threads = true;
+    std::vector<const slm::Kernels *> tables = {&emulated};
+#if defined(__x86_64__) && defined(__linux__)
+    std::optional<TileTrap> trap;
+    if (slm::cpu_offers(SLM_ISA_AVX512_BF16)) tables.push_back(&slm::kernels_of(SLM_ISA_AMX_BF16));
+    if (!slm::cpu_offers(SLM_ISA_AMX_BF16)) trap.emplace();
+    const int64_t before = trapped_tiles.executed;
+#endif
+    RunSetup setup;
+    setup.compute = SLM_COMPUTE_BF16;
+    setup.step = true;
+    const Outcome vectors = outcome(tiny, batch, setup);
+    std::vector<Outcome> first;
+    for (const slm::Kernels *kernels : tables) {
+        setup.kernels = kernels;
+        setup.n_threads = 1;
+        setup.cuts = {};
+        setup.micro_batch_tokens = 64;
+        const Outcome one = outcome(tiny, batch, setup);
+        EXPECT_LE(relative_error(one.gradient, to_double(vectors.gradient)), 0.02) << kernels->name;
+        for (int n_threads : {2, 7}) {
+            setup.n_threads = n_threads;
+            expect_same(one, outcome(tiny, batch, setup), kernels->name);
+        }
+        setup.cuts = {1, 1, 1, 1, 1};
+        for (int tokens : {1, 17}) {
+            setup.micro_batch_tokens = tokens;
+            expect_same(one, outcome(tiny, batch, setup), std::string(kernels->name) + ", alone");
+        }
+        first.push_back(one);
+    }
+    if (first.size() == 2 && slm::select_kernels().isa == SLM_ISA_AVX512_BF16)
+        expect_same(first[0], first[1], "machine code against the model");
+#if defined(__x86_64__) && defined(__linux__)
+    EXPECT_EQ(trapped_tiles.executed, before);
+#endif
 }
 
 TEST(DeterminismBf16, StaysNearF32) {

@@ -51,7 +51,7 @@ void expect_bf16(Backend &backend, uint32_t type, int64_t T, int64_t n_in, int64
 }
 
 TEST(ProductsBf16, EverySizeAndType) {
-    on_every_backend([](Backend &backend) {
+    on_every_bf16_backend([](Backend &backend) {
         Random random(210);
         for (int64_t T : op_sizes) {
             for (int64_t n_in : op_sizes) {
@@ -68,9 +68,45 @@ TEST(ProductsBf16, EverySizeAndType) {
     });
 }
 
+/// Bits of a row depend on neither the rows around it nor the threads: what packing relies on.
+TEST(ProductsBf16, RowsDoNotSeeEachOther) {
+    const int64_t T = 61, n_in = 160, n_out = 130;
+    Random random(213);
+    const std::vector<uint8_t> bytes = random_blocks(3, n_out * n_in, random);
+    const slm::Weight w{slm::find_quant_type(3), bytes.data(), n_out, n_in};
+    const Rounded x(random.floats(T * n_in).data(), T, n_in), dy(random.floats(T * n_out).data(), T, n_out);
+    for (const slm::Kernels *kernels : available_bf16_kernels()) {
+        std::vector<float> all, all_dx;
+        for (int n_threads : backend_threads) {
+            slm::ThreadPool pool(n_threads);
+            slm::CpuBackend backend(pool, *kernels);
+            for (int64_t count : {T, int64_t(1), int64_t(5), int64_t(48)}) {
+                for (int64_t t = 0; t + count <= T; t += count) {
+                    Guarded y(count * n_out, NAN), dx(count * n_in, NAN);
+                    slm::LinearOutput out;
+                    out.y = y.data();
+                    out.ldy = n_out;
+                    out.terms[0] = {x.values.data() + t * x.ld, x.ld, w};
+                    backend.linear(count, &out, 1);
+                    const slm::LinearGradTerm term{dy.values.data() + t * dy.ld, dy.ld, w};
+                    backend.linear_backward(count, &term, 1, dx.data(), n_in, false);
+                    if (all.empty()) {
+                        all = y.values();
+                        all_dx = dx.values();
+                    }
+                    ASSERT_EQ(std::memcmp(y.data(), all.data() + t * n_out, size_t(count * n_out) * 4), 0)
+                        << kernels->name << " row " << t << " of " << count << ", threads " << n_threads;
+                    ASSERT_EQ(std::memcmp(dx.data(), all_dx.data() + t * n_in, size_t(count * n_in) * 4), 0)
+                        << kernels->name << " dx row " << t << " of " << count << ", threads " << n_threads;
+                }
+            }
+        }
+    }
+}
+
 /// Terms of different formats add up: rounded activations on a weight, f32 ones on an adapter.
 TEST(ProductsBf16, TermsKeepTheirFormats) {
-    on_every_backend([](Backend &backend) {
+    on_every_bf16_backend([](Backend &backend) {
         Random random(211);
         const int64_t T = 9, n_in = 32, n_out = 40, r = 3;
         const std::vector<uint8_t> bytes(size_t(n_out * n_in / 32 * 34), 0);
@@ -129,7 +165,7 @@ struct Plain {
 };
 
 TEST(ProductsBf16, OuterProductsOfBothFormats) {
-    on_every_backend([](Backend &backend) {
+    on_every_bf16_backend([](Backend &backend) {
         Random random(212);
         for (int64_t m : {1, 16, 33, 300}) {
             for (int64_t n : {1, 16, 70, 129}) {

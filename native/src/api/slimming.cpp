@@ -84,6 +84,8 @@ slm_status slm_runtime_get_info(const slm_runtime *runtime, slm_runtime_info *ou
         out->n_threads = runtime->impl->pool.size();
         out->isa = runtime->impl->backend.kernels().isa;
         out->cpu_features = slm::cpu_features();
+        out->levels = slm::built_levels();
+        out->offered = slm::offered_levels();
         slm::cpu_brand(out->cpu_name, sizeof out->cpu_name);
         std::snprintf(out->version, sizeof out->version, "%s", SLM_VERSION);
     });
@@ -98,7 +100,7 @@ slm_status slm_runtime_self_check(slm_runtime *runtime, int32_t index, slm_self_
         *n_checks = slm::self_check_count();
         if (index < 0 || index >= *n_checks)
             slm::fail(SLM_STATUS_INVALID_ARGUMENT, "self-check %d does not exist, there are %d", index, *n_checks);
-        slm::run_self_check(*runtime->impl, index, *out);
+        runtime->impl->compute([&] { slm::run_self_check(*runtime->impl, index, *out); });
     });
 }
 
@@ -201,7 +203,7 @@ slm_status slm_adapter_merge_weight(const slm_adapter *adapter, const char *name
             slm::fail(SLM_STATUS_INVALID_ARGUMENT, "tensor '%s' has %lld values, room for %lld was given", name,
                       static_cast<long long>(tensor.n_values()), static_cast<long long>(n_values));
         tensor.weight.type->dequantize(tensor.weight.data, out, n_values);
-        adapter->impl->method().merge(adapter->impl->parameters(), index, out);
+        model.runtime()->compute([&] { adapter->impl->method().merge(adapter->impl->parameters(), index, out); });
     });
 }
 
@@ -248,7 +250,7 @@ slm_status slm_context_accumulate(slm_context *context, const slm_batch *batch, 
         require_struct(batch, "batch");
         require(losses, "losses");
         require(n_targets, "n_targets");
-        context->impl->accumulate(*batch, losses, n_targets);
+        context->impl->runtime().compute([&] { context->impl->accumulate(*batch, losses, n_targets); });
     });
 }
 
@@ -259,7 +261,7 @@ slm_status slm_context_evaluate(slm_context *context, const slm_batch *batch, do
         require_struct(batch, "batch");
         require(losses, "losses");
         require(n_targets, "n_targets");
-        context->impl->evaluate(*batch, losses, n_targets);
+        context->impl->runtime().compute([&] { context->impl->evaluate(*batch, losses, n_targets); });
     });
 }
 
@@ -270,7 +272,7 @@ slm_status slm_context_logits(slm_context *context, const slm_batch *batch, cons
         require_struct(batch, "batch");
         require(rows, "rows");
         require(out, "out");
-        context->impl->logits(*batch, rows, n_rows, out);
+        context->impl->runtime().compute([&] { context->impl->logits(*batch, rows, n_rows, out); });
     });
 }
 
@@ -283,7 +285,7 @@ slm_status slm_context_score(slm_context *context, const slm_batch *batch, const
         require(targets, "targets");
         require(logprobs, "logprobs");
         require(tops, "tops");
-        context->impl->score(*batch, rows, targets, n, logprobs, tops);
+        context->impl->runtime().compute([&] { context->impl->score(*batch, rows, targets, n, logprobs, tops); });
     });
 }
 
@@ -293,7 +295,7 @@ slm_status slm_context_step(slm_context *context, const slm_step_params *params,
         require(context, "context");
         require_struct(params, "params");
         require_struct(out, "out");
-        context->impl->step(*params, *out);
+        context->impl->runtime().compute([&] { context->impl->step(*params, *out); });
     });
 }
 

@@ -40,10 +40,14 @@ void wait_while(const std::atomic<T> &value, T old, int spins) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int n_threads)
-    : n_threads_(n_threads), spins_(spins_for(n_threads)), shares_(static_cast<size_t>(n_threads)) {
-    workers_.reserve(static_cast<size_t>(n_threads - 1));
-    for (int thread = 1; thread < n_threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+ThreadPool::ThreadPool(int n_threads, Caller caller)
+    : n_threads_(n_threads),
+      caller_(caller),
+      spins_(caller == Caller::Waits ? 0 : spins_for(n_threads)),
+      shares_(static_cast<size_t>(n_threads)) {
+    const int first = caller == Caller::Waits ? 0 : 1;
+    workers_.reserve(static_cast<size_t>(n_threads - first));
+    for (int thread = first; thread < n_threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -90,10 +94,10 @@ void ThreadPool::run_share(int thread) {
 void ThreadPool::start(void (*call)(const void *, int), const void *context) {
     call_ = call;
     context_ = context;
-    pending_.store(n_threads_ - 1, std::memory_order_relaxed);
+    pending_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
     generation_.fetch_add(1, std::memory_order_release);
-    if (n_threads_ > 1) generation_.notify_all();
-    run_share(0);
+    if (!workers_.empty()) generation_.notify_all();
+    if (caller_ == Caller::Works) run_share(0);
     for (int left; (left = pending_.load(std::memory_order_acquire)) != 0;) wait_while(pending_, left, spins_);
     if (failed_.load()) {
         failed_.store(false);

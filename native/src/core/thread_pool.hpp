@@ -13,7 +13,10 @@ namespace slm {
 
 class ThreadPool {
  public:
-    explicit ThreadPool(int n_threads);
+    // n_threads include the one that calls, which works too, unless it only waits: then it sleeps, and all work is
+    // done by threads of the pool.
+    enum class Caller { Works, Waits };
+    explicit ThreadPool(int n_threads, Caller caller = Caller::Works);
     ~ThreadPool();
     ThreadPool(const ThreadPool &) = delete;
     ThreadPool &operator=(const ThreadPool &) = delete;
@@ -81,6 +84,7 @@ class ThreadPool {
     };
 
     int n_threads_;
+    Caller caller_;
     int spins_;
     std::vector<Share> shares_;
     std::vector<std::thread> workers_;

@@ -24,8 +24,8 @@ struct GemmTile {
     bool add;  // += instead of =
 };
 
-// The same with bf16 operands: A row-major with k-pairs side by side, B a panel [k/2][kPanel][2]; sums are f32. k is
-// even.
+// The same with bf16 operands: A row-major with k-pairs side by side, B a panel [k/2][kPanel][2]; sums are f32.
+// After an odd k both have one value more, a zero in A.
 struct GemmTileBf16 {
     int64_t m, n, k;
     const uint16_t *a;
@@ -73,7 +73,8 @@ struct Kernels {
     void (*transpose)(const float *rows, int64_t ld, int n_rows, int64_t n_columns, float *panel, int j0);
     PackRows (*find_pack_rows)(uint32_t ggml_type);        // nullptr: go over f32
     PackColumns (*find_pack_columns)(uint32_t ggml_type);  // nullptr: go over f32
-    bool fast_bf16;  // gemm_bf16 has instructions of its own, with a higher rate than f32
+    bool fast_bf16;    // gemm_bf16 has instructions of its own, with a higher rate than f32
+    bool own_threads;  // what computes runs on threads of the library only, see Runtime::compute
     void (*gemm_bf16)(const GemmTileBf16 &tile);
     void (*to_bf16)(int64_t n, const float *x, uint16_t *y);  // round to nearest even
     // panel pair (k/2, j0 + j) = (rows[j][k], rows[j][k+1])
@@ -121,8 +122,10 @@ struct Kernels {
     void (*dropout)(int64_t n, uint64_t key, uint64_t first, float p, ConstValues x, Values y);
 };
 
-uint32_t cpu_features();  // slm_cpu_feature bits that CPU and operating system offer
-bool cpu_offers(slm_isa isa);
+uint32_t cpu_features();                 // slm_cpu_feature bits that CPU and operating system offer
+bool cpu_offers(slm_isa isa);            // its features are there
+uint32_t built_levels();                 // bit 1 << slm_isa for every level of this processor family
+uint32_t offered_levels();               // of these the ones that select_kernels gives
 const Kernels &kernels_of(slm_isa isa);  // a level of this processor family
 const Kernels &select_kernels();         // the best that cpu_features() allows, lowered by SLM_ISA
 void cpu_brand(char *out, int capacity);

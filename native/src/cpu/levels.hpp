@@ -12,10 +12,14 @@ struct Level {
     slm_isa isa;
     const char *name;
     const Kernels &(*kernels)();
-    uint32_t features;  // all of these are needed
+    uint32_t features;           // all of these are needed
+    bool (*proven)() = nullptr;  // asked before the level is first used, where it could not be tried elsewhere
 };
 
 std::span<const Level> cpu_levels();  // of this family, from the least, which every machine offers, to the best
 uint32_t read_cpu_features();
+
+// The level named `wanted`, or without a name the best one that the features allow and that is proven.
+const Level &choose_level(std::span<const Level> levels, uint32_t features, const char *wanted);
 
 }  // namespace slm

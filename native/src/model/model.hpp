@@ -51,9 +51,25 @@ struct ModelTensor {
 
 class Runtime {
  public:
-    Runtime(int n_threads, const Kernels &kernels) : pool(n_threads), backend(pool, kernels) {}
+    Runtime(int n_threads, const Kernels &kernels) : pool(n_threads), backend(pool, kernels) {
+        if (kernels.own_threads) entry_ = std::make_unique<ThreadPool>(1, ThreadPool::Caller::Waits);
+    }
     ThreadPool pool;
     CpuBackend backend;
+
+    // Everything that computes goes through here; the backend's calls come from the thread that body runs on. A thread
+    // that once used tiles has 8 KiB more in each signal's frame for good: that of a caller could then overflow its
+    // alternate signal stack (.NET gives its threads 12 KiB), so with own_threads it only waits.
+    template <typename Body>
+    void compute(const Body &body) {
+        if (entry_)
+            entry_->each(1, [&](int64_t, int) { body(); });
+        else
+            body();
+    }
+
+ private:
+    std::unique_ptr<ThreadPool> entry_;
 };
 
 class Model {

@@ -40,6 +40,7 @@ class Context {
                int32_t *tops);
     void step(const slm_step_params &params, slm_step_result &out);
     float *block(uint32_t block) const;
+    Runtime &runtime() const { return *model_->runtime(); }
     int64_t n_values() const { return method().n_values(); }
     void get_profile(slm_profile &out) const;
     void trace(slm_trace_event *events, uint64_t capacity) { profile_.trace(events, capacity); }

@@ -29,6 +29,7 @@ internal enum slm_isa : uint
     SLM_ISA_AVX_VNNI = 5,
     SLM_ISA_NEON = 6,
     SLM_ISA_NEON_BF16 = 7,
+    SLM_ISA_AMX_BF16 = 8,
 }
 
 [NativeTypeName("unsigned int")]
@@ -168,6 +169,12 @@ internal partial struct slm_runtime_info
 
     [NativeTypeName("uint32_t")]
     public uint cpu_features;
+
+    [NativeTypeName("uint32_t")]
+    public uint levels;
+
+    [NativeTypeName("uint32_t")]
+    public uint offered;
 
     [NativeTypeName("uint32_t")]
     public uint reserved;
@@ -643,8 +650,8 @@ internal static unsafe partial class SlimmingNative
     [DllImport("slimming", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
     internal static extern void slm_context_cancel(slm_context* context, [NativeTypeName("int32_t")] int on);
 
-    [NativeTypeName("#define SLM_ABI_VERSION 3u")]
-    public const uint SLM_ABI_VERSION = 3U;
+    [NativeTypeName("#define SLM_ABI_VERSION 4u")]
+    public const uint SLM_ABI_VERSION = 4U;
 
     [NativeTypeName("#define SLM_MAX_NAME 128")]
     public const int SLM_MAX_NAME = 128;

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "cpu/x86/tiles.hpp"
+
 namespace slm {
 
 const Kernels &kernels_scalar();
@@ -14,6 +16,8 @@ const Kernels &kernels_avx_vnni();
 const Kernels &kernels_avx512();
 const Kernels &kernels_avx512_vnni();
 const Kernels &kernels_avx512_bf16();
+const Kernels &kernels_amx_bf16();
+bool amx_bf16_proven();
 
 namespace {
 
@@ -25,14 +29,15 @@ uint64_t enabled_states() {
 
 constexpr uint32_t kAvx2 = SLM_CPU_FEATURE_AVX2 | SLM_CPU_FEATURE_FMA | SLM_CPU_FEATURE_F16C;
 constexpr uint32_t kAvx512 = kAvx2 | SLM_CPU_FEATURE_AVX512;
+constexpr uint32_t kAvx512Bf16 = kAvx512 | SLM_CPU_FEATURE_AVX512_VNNI | SLM_CPU_FEATURE_AVX512_BF16;
 constexpr Level kLevels[] = {
     {SLM_ISA_SCALAR, "scalar", kernels_scalar, 0},
     {SLM_ISA_AVX2, "avx2", kernels_avx2, kAvx2},
     {SLM_ISA_AVX_VNNI, "avx_vnni", kernels_avx_vnni, kAvx2 | SLM_CPU_FEATURE_AVX_VNNI},
     {SLM_ISA_AVX512, "avx512", kernels_avx512, kAvx512},
     {SLM_ISA_AVX512_VNNI, "avx512_vnni", kernels_avx512_vnni, kAvx512 | SLM_CPU_FEATURE_AVX512_VNNI},
-    {SLM_ISA_AVX512_BF16, "avx512_bf16", kernels_avx512_bf16,
-     kAvx512 | SLM_CPU_FEATURE_AVX512_VNNI | SLM_CPU_FEATURE_AVX512_BF16},
+    {SLM_ISA_AVX512_BF16, "avx512_bf16", kernels_avx512_bf16, kAvx512Bf16},
+    {SLM_ISA_AMX_BF16, "amx_bf16", kernels_amx_bf16, kAvx512Bf16 | SLM_CPU_FEATURE_AMX_BF16, amx_bf16_proven},
 };
 
 }  // namespace
@@ -54,7 +59,8 @@ uint32_t read_cpu_features() {
     if (ymm && (b & bit_AVX2)) features |= SLM_CPU_FEATURE_AVX2;
     if (zmm && (b & avx512) == avx512) features |= SLM_CPU_FEATURE_AVX512;
     if (zmm && (c & bit_AVX512VNNI)) features |= SLM_CPU_FEATURE_AVX512_VNNI;
-    if (tiles && (d & (1u << 22))) features |= SLM_CPU_FEATURE_AMX_BF16;
+    constexpr uint32_t amx_bf16 = 1u << 22, amx_tile = 1u << 24;
+    if (tiles && (d & amx_bf16) && (d & amx_tile) && tiles_granted()) features |= SLM_CPU_FEATURE_AMX_BF16;
     if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return features;
     if (ymm && (a & (1u << 4))) features |= SLM_CPU_FEATURE_AVX_VNNI;
     if (zmm && (a & (1u << 5))) features |= SLM_CPU_FEATURE_AVX512_BF16;
