@@ -23,8 +23,14 @@ public static class ComputeChoice
     public static ComputeMode Of(string name, Isa isa, IEnumerable<GgufTensor> tensors) =>
         name == "auto" ? Fastest(isa, MainType(tensors)) : Enum.Parse<ComputeMode>(name, ignoreCase: true);
 
+    /// <summary>
+    /// Tiles without a row of their own take that of the instructions which they stand in for: all but their bf16 products
+    /// is the same code.
+    /// </summary>
     public static ComputeMode Fastest(Isa isa, string weightType) =>
-        Rows.Value.GetValueOrDefault((isa.ToName(), weightType), ComputeMode.F32);
+        Rows.Value.TryGetValue((isa.ToName(), weightType), out var mode) ? mode
+        : isa == Isa.AmxBf16 ? Fastest(Isa.Avx512Bf16, weightType)
+        : ComputeMode.F32;
 
     /// <summary>The type that holds most values of the layers' matrices, as a lower-case name.</summary>
     public static string MainType(IEnumerable<GgufTensor> tensors) =>

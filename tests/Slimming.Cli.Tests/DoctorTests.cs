@@ -1,5 +1,7 @@
 using System.Security.Cryptography;
 using System.Text.Json.Nodes;
+using Slimming.Cli.Doctor;
+using Slimming.Interop;
 using Slimming.TestSupport;
 
 namespace Slimming.Cli.Tests;
@@ -39,7 +41,42 @@ public sealed class DoctorTests
             : !features.Contains("avx512") ? (features.Contains("avxvnni") ? "avx_vnni" : "avx2")
             : !features.Contains("avx512vnni") ? "avx512"
             : !features.Contains("avx512bf16") ? "avx512_vnni"
-            : "avx512_bf16";
+            : !features.Contains("amxbf16") ? "avx512_bf16"
+            : "amx_bf16";
+    }
+
+    [Fact]
+    public void Levels_built_and_offered_are_told_apart_and_what_was_never_run_is_said()
+    {
+        var text = Cli.Done("doctor").Output.ReplaceLineEndings(" ");
+        text.ShouldContain("levels   scalar");
+        text.ShouldContain("amx_bf16: never run on such hardware by this project");
+
+        var cpu = JsonNode.Parse(Cli.Done("doctor", "--json").Output)!["cpu"]!;
+        var levels = cpu["levels"]!
+            .AsArray()
+            .ToDictionary(level => level!["name"]!.GetValue<string>(), level => level!);
+        levels["scalar"]["offered"]!.GetValue<bool>().ShouldBeTrue();
+        levels["scalar"]["note"].ShouldBeNull();
+        levels[cpu["isa"]!.GetValue<string>()]["offered"]!.GetValue<bool>().ShouldBeTrue();
+        levels["amx_bf16"]["note"]!.GetValue<string>().ShouldContain("never run");
+        var hasTiles = cpu["features"]!.AsArray().Any(feature => feature!.GetValue<string>() == "amxbf16");
+        levels["amx_bf16"]["offered"]!.GetValue<bool>().ShouldBe(hasTiles);
+        text.Contains("not offered by this machine: ", StringComparison.Ordinal)
+            .ShouldBe(levels.Values.Any(level => !level["offered"]!.GetValue<bool>()));
+    }
+
+    [Fact]
+    public void A_level_whose_proof_fails_is_said_to_be_wrong()
+    {
+        const CpuFeatures All = CpuFeatures.AmxBf16 | CpuFeatures.Avx512Bf16 | CpuFeatures.Avx512Vnni;
+        LevelState.Of(Isa.AmxBf16, Info(All, [Isa.Scalar])).Note!.ShouldContain("came out wrong");
+        LevelState.Of(Isa.AmxBf16, Info(All, [Isa.AmxBf16])).Note!.ShouldContain("never run");
+        LevelState.Of(Isa.AmxBf16, Info(CpuFeatures.Avx2, [Isa.Scalar])).Note!.ShouldContain("never run");
+        LevelState.Of(Isa.Avx2, Info(CpuFeatures.Avx2, [Isa.Scalar, Isa.Avx2])).ShouldBe(new("avx2", true, null));
+
+        static RuntimeInfo Info(CpuFeatures features, IReadOnlyList<Isa> offered) =>
+            new(1, Isa.Scalar, features, "", "", [Isa.Scalar, Isa.Avx2, Isa.AmxBf16], offered);
     }
 
     [Theory]

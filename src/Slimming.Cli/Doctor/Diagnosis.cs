@@ -24,7 +24,13 @@ internal sealed record LibraryState(
 );
 
 /// <summary>The processor as the kernels see it.</summary>
-internal sealed record CpuState(string Name, int Threads, string Isa, IReadOnlyList<string> Features);
+internal sealed record CpuState(
+    string Name,
+    int Threads,
+    string Isa,
+    IReadOnlyList<string> Features,
+    IReadOnlyList<LevelState> Levels
+);
 
 /// <summary>What <c>doctor</c> found.</summary>
 internal sealed record Diagnosis(
@@ -61,7 +67,8 @@ internal sealed record Diagnosis(
                         .. Enum.GetValues<CpuFeatures>()
                             .Where(bit => bit != CpuFeatures.None && info.CpuFeatures.HasFlag(bit))
                             .Select(bit => bit.ToString().ToLowerInvariant()),
-                    ]
+                    ],
+                    [.. info.Levels.Select(isa => LevelState.Of(isa, info))]
                 )
                 : null;
             var (version, commit) = RunRecord.Build();

@@ -44,6 +44,11 @@ internal static class DoctorVerb
         {
             console.WriteLine($"CPU      {cpu.Name}, {cpu.Threads} threads, kernels {cpu.Isa}");
             console.WriteLine($"features {string.Join(", ", cpu.Features)}");
+            console.WriteLine($"levels   {Levels(cpu.Levels)}");
+            foreach (var level in cpu.Levels.Where(level => level.Note is not null))
+            {
+                console.WriteLine($"         {level.Name}: {level.Note}");
+            }
             console.WriteLine($"compute  {string.Join(", ", diagnosis.ComputeModes)}");
         }
         var libraries = new Table()
@@ -76,6 +81,13 @@ internal static class DoctorVerb
             );
         }
         console.Write(checks);
+    }
+
+    private static string Levels(IReadOnlyList<LevelState> levels)
+    {
+        var offered = string.Join(", ", levels.Where(level => level.Offered).Select(level => level.Name));
+        var others = string.Join(", ", levels.Where(level => !level.Offered).Select(level => level.Name));
+        return others.Length == 0 ? offered : $"{offered}; built, but not offered by this machine: {others}";
     }
 
     private static Markup[] Cells(params string[] texts) => [.. texts.Select(text => new Markup(Markup.Escape(text)))];

@@ -11,6 +11,8 @@ public sealed class ComputeChoiceTests
     [InlineData(Isa.Avx512Bf16, "q4_0", ComputeMode.Bf16)]
     [InlineData(Isa.Avx512Bf16, "q6_k", ComputeMode.Bf16)]
     [InlineData(Isa.Avx512Bf16, "iq1_s", ComputeMode.F32)]
+    [InlineData(Isa.AmxBf16, "q4_0", ComputeMode.Bf16)]
+    [InlineData(Isa.AmxBf16, "iq1_s", ComputeMode.F32)]
     [InlineData(Isa.Neon, "q4_0", ComputeMode.F32)]
     public void A_measured_row_decides_and_without_one_it_is_f32(Isa isa, string type, ComputeMode expected) =>
         ComputeChoice.Fastest(isa, type).ShouldBe(expected);
