@@ -64,4 +64,27 @@ TEST(ThreadPool, AnExceptionComesToTheCallerAndTheNextLoopRuns) {
     EXPECT_EQ(done, 50);
 }
 
+TEST(ThreadPool, ACallerThatWaitsRunsNoItem) {
+    const std::thread::id caller = std::this_thread::get_id();
+    for (const int threads : {1, 3}) {
+        slm::ThreadPool works(threads), waits(threads, slm::ThreadPool::Caller::Waits);
+        std::atomic<int> here{0}, done{0};
+        const auto item = [&](int64_t, int thread) {
+            EXPECT_TRUE(thread >= 0 && thread < threads);
+            if (std::this_thread::get_id() == caller) ++here;
+            ++done;
+        };
+        for (int i = 0; i < 50; ++i) waits.each(10, item);
+        EXPECT_EQ(here, 0);
+        EXPECT_EQ(done, 500);
+        EXPECT_THROW(waits.each(1, [](int64_t, int) { throw std::runtime_error("item"); }), std::runtime_error);
+        waits.each(1, item);
+        EXPECT_EQ(done, 501);
+        works.split(threads, [&](int64_t begin, int64_t, int thread) { item(begin, thread); });
+        if (threads == 1) {
+            EXPECT_EQ(here, 1);
+        }
+    }
+}
+
 }  // namespace
