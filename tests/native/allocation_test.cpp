@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <new>
 
@@ -29,7 +30,7 @@ extern "C" {
 void *__real_malloc(size_t);
 void *__real_calloc(size_t, size_t);
 void *__real_realloc(void *, size_t);
-void *__real_aligned_alloc(size_t, size_t);
+int __real_posix_memalign(void **, size_t, size_t);
 void *__real__Znwm(size_t);
 void *__real__Znam(size_t);
 void *__real__ZnwmSt11align_val_t(size_t, std::align_val_t);
@@ -42,8 +43,8 @@ void *__wrap_calloc(size_t n, size_t m) {
 void *__wrap_realloc(void *p, size_t n) {
     return fails(n) ? nullptr : __real_realloc(p, n);
 }
-void *__wrap_aligned_alloc(size_t a, size_t n) {
-    return fails(n) ? nullptr : __real_aligned_alloc(a, n);
+int __wrap_posix_memalign(void **p, size_t a, size_t n) {
+    return fails(n) ? ENOMEM : __real_posix_memalign(p, a, n);
 }
 void *__wrap__Znwm(size_t n) {
     return fails(n) ? throw std::bad_alloc() : __real__Znwm(n);
