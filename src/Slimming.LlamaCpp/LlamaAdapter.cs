@@ -23,16 +23,7 @@ public sealed unsafe class LlamaAdapter : IDisposable
         ArgumentException.ThrowIfNullOrEmpty(path);
         using (var file = GgufFile.Open(path))
         {
-            var type = file.Metadata.GetString("general.type", "");
-            if (!string.Equals(type, "adapter", StringComparison.Ordinal))
-            {
-                throw new GgufException(
-                    path,
-                    "key 'general.type'",
-                    "\"adapter\"",
-                    $"\"{type}\"; a model file is given by --model"
-                );
-            }
+            AdapterCheck.Require(file);
         }
         LlamaLog.Clear();
         using var lease = new Lease<llama_model>(model.Handle);

@@ -47,8 +47,10 @@ internal static class VocabCheck
         var seen = new HashSet<string>(tokens.Length, StringComparer.Ordinal);
         for (var i = 0; i < tokens.Length; i++)
         {
-            // llama.cpp names empty ones so.
-            var token = tokens[i].Length > 0 ? tokens[i] : $"[EMPTY_{i.ToString(CultureInfo.InvariantCulture)}]";
+            // llama.cpp ends a text at a NUL, and names empty ones so.
+            var text = tokens[i].AsSpan();
+            text = text.IndexOf('\0') is >= 0 and var end ? text[..end] : text;
+            var token = text.Length > 0 ? text.ToString() : $"[EMPTY_{i.ToString(CultureInfo.InvariantCulture)}]";
             if (!seen.Add(token))
             {
                 throw new GgufException(

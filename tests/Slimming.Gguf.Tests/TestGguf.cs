@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using Slimming.TestSupport;
 
 namespace Slimming.Gguf.Tests;
 
@@ -8,7 +9,7 @@ internal sealed class TestGguf
 {
     private readonly List<byte> _bytes = [];
 
-    public static string NewPath() => Path.Combine(Directory.CreateTempSubdirectory("gguf-test").FullName, "test.gguf");
+    public static string NewPath() => Path.Combine(ScratchFolder.New(), "test.gguf");
 
     public static TestGguf Head(ulong nTensors, ulong nPairs, uint version = 3) =>
         new TestGguf().U32(0x46554747).U32(version).U64(nTensors).U64(nPairs);

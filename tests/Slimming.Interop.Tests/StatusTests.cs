@@ -1,4 +1,5 @@
 using Slimming.Gguf;
+using Slimming.TestSupport;
 
 namespace Slimming.Interop.Tests;
 
@@ -64,7 +65,7 @@ public class StatusTests
     [Fact]
     public void An_absent_a_broken_and_a_foreign_library_are_named()
     {
-        var folder = Directory.CreateTempSubdirectory("native-test").FullName;
+        var folder = ScratchFolder.New();
         var path = Path.Combine(folder, SlimmingLibrary.FileName);
         Should.Throw<SlimmingException>(() => SlimmingLibrary.LoadChecked(path)).Message.ShouldContain("is not there");
         File.WriteAllText(path, "no library");

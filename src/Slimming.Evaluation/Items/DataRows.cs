@@ -1,9 +1,7 @@
-using System.IO.Compression;
 using System.Text.Json;
 using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
 using Slimming.Results;
-using Slimming.Shared;
 
 namespace Slimming.Evaluation.Items;
 
@@ -39,22 +37,25 @@ internal static class DataRows
     /// <summary>How many rows a file has; kept in no memory where the file's form allows it.</summary>
     public static long Count(string path, TaskDefinition task)
     {
-        switch (Kind(path))
+        try
         {
-            case ".jsonl" or ".ndjson":
-                return Lines(path).LongCount(line => !string.IsNullOrWhiteSpace(line));
-            case ".parquet":
-                try
-                {
-                    using var db = DuckDb.Open();
-                    return (long)db.Query("SELECT count(*) FROM read_parquet(?)", path).Single()[0]!;
-                }
-                catch (ResultsException error)
-                {
-                    throw new SlimmingException(ExitCode.Usage, $"{path}: {error.Message}", error);
-                }
-            default:
-                return Load(path, task).Count;
+            switch (Kind(path))
+            {
+                case ".jsonl" or ".ndjson":
+                    return DataText.Lines(path).LongCount(line => !string.IsNullOrWhiteSpace(line));
+                case ".parquet":
+                    using (var db = DuckDb.Open())
+                    {
+                        return (long)db.Query("SELECT count(*) FROM read_parquet(?)", path).Single()[0]!;
+                    }
+                default:
+                    return Load(path, task).Count;
+            }
+        }
+        catch (Exception error)
+            when (error is FormatException or ResultsException or InvalidDataException or IOException)
+        {
+            throw new SlimmingException(ExitCode.Usage, $"{path}: {error.Message}", error);
         }
     }
 
@@ -64,29 +65,10 @@ internal static class DataRows
         return kind == ".gz" ? Path.GetExtension(path[..^3]).ToLowerInvariant() : kind;
     }
 
-    private static StreamReader Open(string path)
-    {
-        var file = RegularFile.OpenRead(path);
-        return new StreamReader(
-            path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase)
-                ? new GZipStream(file, CompressionMode.Decompress)
-                : file
-        );
-    }
-
-    private static IEnumerable<string> Lines(string path)
-    {
-        using var reader = Open(path);
-        while (reader.ReadLine() is { } line)
-        {
-            yield return line;
-        }
-    }
-
     /// <summary>An array of objects, or an object a line: the hub has both under .json.</summary>
     private static List<JsonElement> Json(string path)
     {
-        using (var reader = Open(path))
+        using (var reader = DataText.Open(path))
         {
             while (reader.Peek() >= 0 && char.IsWhiteSpace((char)reader.Peek()))
             {
@@ -104,7 +86,7 @@ internal static class DataRows
     {
         var rows = new List<JsonElement>();
         var number = 0;
-        foreach (var line in Lines(path))
+        foreach (var line in DataText.Lines(path))
         {
             number++;
             if (!string.IsNullOrWhiteSpace(line))
@@ -144,6 +126,11 @@ internal static class DataRows
     // Every value stays a string; DuckDB only takes the quoting apart.
     private static List<JsonElement> Csv(string path, IReadOnlyList<string> columns)
     {
+        if (DataText.IsZipped(path))
+        {
+            // DuckDB would unpack it whatever comes out.
+            _ = DataText.Lines(path).LongCount();
+        }
         using var db = DuckDb.Open();
         return Table(
             [
@@ -165,7 +152,7 @@ internal static class DataRows
 
     /// <summary>Tabs alone divide; quotes are text.</summary>
     private static List<JsonElement> Tsv(string path, IReadOnlyList<string> columns) =>
-        Table([.. Lines(path).Where(line => line.Length > 0).Select(line => line.Split('\t'))], columns);
+        Table([.. DataText.Lines(path).Where(line => line.Length > 0).Select(line => line.Split('\t'))], columns);
 
     private static List<JsonElement> Table(List<string[]> table, IReadOnlyList<string> columns)
     {
@@ -176,6 +163,10 @@ internal static class DataRows
         var header = table[0];
         var hasHeader = columns.Count == 0 || string.Equals(header[0], columns[0], StringComparison.OrdinalIgnoreCase);
         var names = columns.Count == 0 ? header : [.. columns];
+        if (names.Distinct(StringComparer.Ordinal).Count() < names.Length)
+        {
+            throw new FormatException($"expected every column once, found {string.Join(", ", names)}");
+        }
         return
         [
             .. table
@@ -197,8 +188,8 @@ internal static class DataRows
 
     private static List<JsonElement> Text(string path, TextRows textRows)
     {
-        using var reader = Open(path);
-        IEnumerable<string> texts = textRows == TextRows.Lines ? Lines(path) : [reader.ReadToEnd()];
+        using var reader = DataText.Open(path);
+        IEnumerable<string> texts = textRows == TextRows.Lines ? DataText.Lines(path) : [reader.ReadToEnd()];
         return
         [
             .. texts.Select(text =>

@@ -136,10 +136,25 @@ internal sealed class RowTemplate(TaskDefinition task, JsonElement row)
     private static string ToText(JsonElement value, string name) =>
         value.ValueKind switch
         {
-            JsonValueKind.String => value.GetString()!,
+            JsonValueKind.String => ToString(value, name),
             JsonValueKind.Number => value.GetRawText(),
             JsonValueKind.True => "true",
             JsonValueKind.False => "false",
             _ => throw new FormatException($"field {name}: expected text or a number, found {value.ValueKind}"),
         };
+
+    private static string ToString(JsonElement value, string name)
+    {
+        try
+        {
+            return value.GetString()!;
+        }
+        catch (InvalidOperationException error)
+        {
+            throw new FormatException(
+                $"field {name}: found one half of a surrogate pair (\\ud800 to \\udfff); expected both halves",
+                error
+            );
+        }
+    }
 }

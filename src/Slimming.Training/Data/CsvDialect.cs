@@ -6,6 +6,8 @@ namespace Slimming.Training.Data;
 /// </summary>
 internal static class CsvDialect
 {
+    private const int LongestHeader = 1 << 20;
+
     /// <summary>A tab in .tsv; in .csv a comma, or what a header without commas holds in its place.</summary>
     public static char Delimiter(Stream stream, string extension)
     {
@@ -14,8 +16,18 @@ internal static class CsvDialect
             return '\t';
         }
         using StreamReader reader = new(stream, leaveOpen: true);
-        var header = reader.ReadLine() ?? "";
-        return ",;\t|".FirstOrDefault(header.Contains, ',');
+        // A packed line may have no end.
+        var start = new char[LongestHeader];
+        var header = start.AsSpan(0, reader.ReadBlock(start));
+        header = header.IndexOfAny('\r', '\n') is >= 0 and var end ? header[..end] : header;
+        foreach (var delimiter in ",;\t|")
+        {
+            if (header.Contains(delimiter))
+            {
+                return delimiter;
+            }
+        }
+        return ',';
     }
 
     /// <summary>The first record that is no CSV ("line 3: ...", from 1), or null.</summary>

@@ -72,9 +72,20 @@ public sealed class ChatTemplate : IDisposable
             throw new SlimmingException(ExitCode.Usage, $"chat template ({Name}): {Reason(e)}", e);
         }
         using var parsed = JsonDocument.Parse(answer);
-        return parsed.RootElement.TryGetProperty("raised", out var raised)
-            ? throw new TemplateRefusedException(raised.GetString()!)
-            : parsed.RootElement.GetProperty("text").GetString()!;
+        try
+        {
+            return parsed.RootElement.TryGetProperty("raised", out var raised)
+                ? throw new TemplateRefusedException(raised.GetString()!)
+                : parsed.RootElement.GetProperty("text").GetString()!;
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"chat template ({Name}): expected a text in Unicode, found one half of a surrogate pair (\\ud800 to \\udfff) in what it wrote",
+                e
+            );
+        }
     }
 
     public void Dispose()

@@ -90,6 +90,32 @@ internal static class BadAdapters
             a => a.Change(A, t => t with { Type = (uint)GgmlType.Q8_0 }),
             $"tensor '{A}': expected type f32, f16 or bf16, found q8_0"
         ),
+        Served("an architecture that is a number", a => a.Set("general.architecture", GgufValue.Of(3u)), "UInt32 3"),
+        Served("an adapter type that is a list", a => a.Set("adapter.type", GgufValue.Of(["lora"])), "found Array"),
+        Served("alpha that is a text", a => a.Set("adapter.lora.alpha", GgufValue.Of("4")), "expected Float32"),
+        Served("alpha of 8 bytes", a => a.Set("adapter.lora.alpha", GgufValue.Of(4.0)), "expected Float32"),
+        Served("alpha without end", a => a.Set("adapter.lora.alpha", GgufValue.Of(float.NaN)), "a finite number"),
+        Served(
+            "invocation by text",
+            a => a.Set("adapter.alora.invocation_tokens", GgufValue.Of(["a"])),
+            "expected a list of UInt32"
+        ),
+        Served(
+            "whole numbers in an adapter",
+            a => a.Change(A, t => t with { Type = (uint)GgmlType.I32 }),
+            $"tensor '{A}': expected type f32, f16, bf16 or a quantized one, found i32"
+        ),
+        Served(
+            "an adapter of many keys",
+            a =>
+            {
+                for (var i = 0; i < 2001; i++)
+                {
+                    a.Set($"key.{i}", GgufValue.Of(1u));
+                }
+            },
+            "keys: expected at most 2000 in an adapter"
+        ),
         Usage(
             "an adapter with a layer left out, for training",
             w => Init(w, w.SpoiltAdapter("a.gguf", a => a.RemoveTensor(A).RemoveTensor(B))),
@@ -272,6 +298,25 @@ internal static class BadAdapters
         Usage(
             name,
             w => w.Export(w.SpoiltAdapter("a.gguf", change), "--model", Workshop.Model),
+            ["a.gguf: ", .. texts]
+        );
+
+    /// <summary>What llama.cpp is given, behind our checks.</summary>
+    private static BadCase Served(string name, Action<RawGguf> change, params string[] texts) =>
+        Usage(
+            name,
+            w =>
+                [
+                    "generate",
+                    "--model",
+                    Workshop.Model,
+                    "--adapter",
+                    w.SpoiltAdapter("a.gguf", change),
+                    "--prompt",
+                    "a",
+                    "--threads",
+                    "1",
+                ],
             ["a.gguf: ", .. texts]
         );
 

@@ -151,6 +151,11 @@ internal static class BadModels
             $"key '{Tokens}', element 319: expected every token once, found 't0', which is element 0 too"
         ),
         Model(
+            "tokens alike up to a NUL",
+            m => m.Set(Tokens, GgufValue.Of([.. Enumerable.Range(0, 320).Select(i => $"t{i % 319}\0{i}")])),
+            $"key '{Tokens}', element 319: expected every token once"
+        ),
+        Model(
             "another vocabulary size than embeddings",
             m =>
             {

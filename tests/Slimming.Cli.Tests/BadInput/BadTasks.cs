@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using static Slimming.Cli.Tests.BadInput.BadCase;
 
 namespace Slimming.Cli.Tests.BadInput;
@@ -74,6 +75,22 @@ internal static class BadTasks
         Task("a separator without end", Choices + $"join: {new string('x', 1_001)}\n", "join: expected at most 1000"),
         Task("a list without end", Choices + $"stops: [{Many(1_001)}]\n", "stops: expected at most 1000 entries"),
         Task("a task file without end", Choices + new string('#', 1 << 20), "a text of at most 1 MiB, found more"),
+        Row(
+            "half a pair in a row",
+            """{"question":"\ud800","choices":["a","b"],"answer":0}""",
+            "field question: found one half"
+        ),
+        Row(
+            "a row without end",
+            $$"""{"question":"{{new string('x', 17 << 20)}}"}""",
+            "line 1: expected at most 16 Mi characters"
+        ),
+        File("a column twice", "t.csv", _ => "a,a\n1,2\n"u8.ToArray(), "expected every column once, found a, a"),
+        File("a column of tabs twice", "t.tsv", _ => "a\ta\n1\t2\n"u8.ToArray(), "expected every column once"),
+        File("a line that unpacks without end", "t.jsonl.gz", _ => Packed(1), "found more"),
+        File("rows that unpack without end", "t.jsonl.gz", _ => Packed(200), "bytes of data in a packed file of"),
+        File("a table that unpacks without end", "t.csv.gz", _ => Packed(200), "bytes of data in a packed file of"),
+        File("packed data that are not", "t.jsonl.gz", _ => "hello"u8.ToArray(), "t.jsonl.gz: "),
         Usage(
             "a task file that is no UTF-8",
             w => Bench(w, w.Latin1("t.yaml", Choices + "about: \u00ff\n")),
@@ -84,7 +101,7 @@ internal static class BadTasks
             "a task file that is a device",
             w =>
             {
-                File.CreateSymbolicLink(w["t.yaml"], "/dev/zero");
+                System.IO.File.CreateSymbolicLink(w["t.yaml"], "/dev/zero");
                 return Bench(w, w["t.yaml"]);
             },
             "/t.yaml: ",
@@ -94,6 +111,38 @@ internal static class BadTasks
 
     private static BadCase Task(string name, string yaml, params string[] texts) =>
         Usage(name, w => Bench(w, w.Text("t.yaml", yaml)), ["t.yaml", .. texts]);
+
+    private static BadCase Row(string name, string row, params string[] texts) =>
+        File(name, "t.jsonl", _ => System.Text.Encoding.UTF8.GetBytes(row), texts);
+
+    private static BadCase File(string name, string file, Func<Workshop, byte[]> bytes, params string[] texts) =>
+        Usage(
+            name,
+            w =>
+            {
+                var args = Bench(w, w.Text("t.yaml", Choices.Replace("t.jsonl", file, StringComparison.Ordinal)));
+                w.Bytes(file, bytes(w));
+                return args;
+            },
+            [file, .. texts]
+        );
+
+    /// <summary>200 MiB of nearly nothing, in so many lines.</summary>
+    private static byte[] Packed(int lines)
+    {
+        using MemoryStream packed = new();
+        using (GZipStream stream = new(packed, CompressionLevel.Fastest))
+        {
+            var line = new byte[(200 << 20) / lines];
+            line.AsSpan().Fill((byte)' ');
+            line[^1] = (byte)'\n';
+            for (var i = 0; i < lines; i++)
+            {
+                stream.Write(line);
+            }
+        }
+        return packed.ToArray();
+    }
 
     private static string[] Bench(Workshop w, string task)
     {

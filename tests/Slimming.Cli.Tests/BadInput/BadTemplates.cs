@@ -42,6 +42,8 @@ internal static class BadTemplates
         Template("a test that is not supported", "{% if messages is prime %}x{% endif %}", "prime"),
         Template("a function that does not exist", "{{ now() }}", "'now' is no function or method that is supported"),
         Template("a date that is not supported", "{{ strftime_now('%Q') }}", "strftime_now: '%Q' is not supported"),
+        Template("a template of half a pair", "{{ '\\ud800' }}", "t.jinja", "found one half of a surrogate pair"),
+        Template("a refusal in half a pair", "{{ raise_exception('\\udfff') }}", "found one half of a surrogate pair"),
         Template("a template that refuses", "{{ raise_exception('no such talk') }}", "row 0", "no such talk"),
         Template(
             "a template without content",

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Slimming.Gguf;
 using Slimming.LlamaCpp;
+using Slimming.TestSupport;
 
 namespace Slimming.Training.Tests.Models;
 
@@ -45,7 +46,7 @@ internal sealed class TinyGguf
 
     public List<(string Name, GgmlType Type, long[] Shape, byte[] Bytes)> Tensors { get; } = [];
 
-    public static string NewFolder() => Directory.CreateTempSubdirectory("slimming-test").FullName;
+    public static string NewFolder() => ScratchFolder.New();
 
     public TinyGguf Add(string name, GgmlType type, params long[] shape)
     {
