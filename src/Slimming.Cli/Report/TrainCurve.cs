@@ -12,6 +12,7 @@ internal sealed record CurvePoint(int Step, double? Loss, double? EvalLoss, long
 internal sealed record TrainCurve(string Folder, bool Done, JsonObject Record, IReadOnlyList<CurvePoint> Points)
 {
     private const int FewestForMean = 60;
+    private static readonly JsonDocumentOptions s_strict = new() { AllowDuplicateProperties = false };
 
     /// <summary>Steps that had a loss.</summary>
     public IEnumerable<CurvePoint> Steps => Points.Where(p => p.Loss is not null);
@@ -26,12 +27,15 @@ internal sealed record TrainCurve(string Folder, bool Done, JsonObject Record, I
         var recordPath = Path.Combine(folder, "run.json");
         RegularFile.Require(recordPath);
         RegularFile.Require(path);
-        var record = ParseObject(recordPath, () => JsonNode.Parse(File.ReadAllText(recordPath)));
+        var record = ParseObject(
+            recordPath,
+            () => JsonNode.Parse(File.ReadAllText(recordPath), documentOptions: s_strict)
+        );
         var points = new List<CurvePoint>();
         foreach (var line in File.ReadLines(path))
         {
             var place = $"{path}, row {points.Count} (from 0)";
-            var row = ParseObject(place, () => JsonNode.Parse(line));
+            var row = ParseObject(place, () => JsonNode.Parse(line, documentOptions: s_strict));
             points.Add(ReadPoint(place, row));
         }
         return new TrainCurve(folder, File.Exists(Path.Combine(folder, "DONE")), record, points);
@@ -80,10 +84,10 @@ internal sealed record TrainCurve(string Folder, bool Done, JsonObject Record, I
         {
             var point = new CurvePoint(
                 row["step"]?.GetValue<int>() ?? throw new SlimmingException(ExitCode.Usage, $"{place}: no 'step'"),
-                row["loss"]?.GetValue<double>(),
-                row["eval_loss"]?.GetValue<double>(),
+                Finite(row["loss"]),
+                Finite(row["eval_loss"]),
                 row["tokens"]?.GetValue<long>() ?? 0,
-                row["seconds"]?.GetValue<double>() ?? 0
+                Finite(row["seconds"]) ?? 0
             );
             // A step whose rows had no sample has a loss of null.
             return row.ContainsKey("loss") || point.EvalLoss is not null
@@ -94,6 +98,12 @@ internal sealed record TrainCurve(string Folder, bool Done, JsonObject Record, I
         {
             throw new SlimmingException(ExitCode.Usage, $"{place}: a number was expected: {e.Message}", e);
         }
+    }
+
+    private static double? Finite(JsonNode? node)
+    {
+        var value = node?.GetValue<double>();
+        return value is null || double.IsFinite(value.Value) ? value : throw new FormatException($"found {value}");
     }
 
     private static JsonObject ParseObject(string place, Func<JsonNode?> parse)

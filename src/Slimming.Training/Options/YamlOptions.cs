@@ -29,6 +29,11 @@ internal static class YamlOptions
         {
             throw NotYaml(path, exception.Start.Line, exception.Message, exception);
         }
+        catch (Exception exception) when (exception is InvalidOperationException or ArgumentException)
+        {
+            // The loader's answer to a document that ends where a value should stand.
+            throw NotYaml(path, 1, "does a bracket never close, or a key have no value?", exception);
+        }
         Dictionary<string, (IReadOnlyList<string>, string)> found = [];
         if (stream.Documents.Count == 0)
         {

@@ -77,6 +77,19 @@ internal static class BadOptions
             _ => ["generate", "--model", Workshop.Model, "--prompt", "a", "--max-tokens", "2147483647"],
             "2147483647 new ones do not fit the model's context"
         ),
+        Curve("a key twice in a curve", """{"step":1,"loss":1,"step":2}""", "expected the JSON of a run"),
+        Curve("a loss without end in a curve", """{"step":1,"loss":1e999}""", "row 0 (from 0): a number was expected"),
+        Usage(
+            "results without settings",
+            w =>
+            {
+                Directory.CreateDirectory(w["r/run=0123456789abcdef"]);
+                w.Text("r/run=0123456789abcdef/run.json", """{"settings":null}""");
+                w.Text("r/run=0123456789abcdef/DONE", "");
+                return ["compare", w["r"], w["r"]];
+            },
+            "run.json: not the JSON that was expected"
+        ),
         new("output exists", w => Into(w, Filled(w)), ExitCode.Refused, ["filled", "--resume", "--force"]),
         new(
             "output is a file",
@@ -117,6 +130,19 @@ internal static class BadOptions
 
     private static BadCase Yaml(string name, string latin1, params string[] texts) =>
         Usage(name, w => w.Train(Workshop.Model, null, "--config", w.Latin1("c.yaml", latin1)), ["c.yaml", .. texts]);
+
+    private static BadCase Curve(string name, string row, params string[] texts) =>
+        Usage(
+            name,
+            w =>
+            {
+                Directory.CreateDirectory(w["r"]);
+                w.Text("r/run.json", "{}");
+                w.Text("r/metrics.jsonl", row);
+                return ["report", w["r"], "--out", w["x.html"]];
+            },
+            ["metrics.jsonl", .. texts]
+        );
 
     private static BadCase Device(string name, Func<Workshop, string, string[]> arrange) =>
         Usage(
