@@ -46,6 +46,36 @@ static void lookup_q4(const void *src, float *dst, int64_t n) {
     }
 }
 
+static inline __m256i load_32(const uint8_t *p) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p));
+}
+
+// 32 codes of a Q6_K block, less 32: run 0-3 of a half.
+static inline __m256i codes_q6_k(const uint8_t *block, int half, int run) {
+    const __m256i low = load_32(block + 64 * half + 32 * (run & 1)), high = load_32(block + 128 + 32 * half);
+    const __m128i shift = _mm_cvtsi32_si128(run < 2 ? 0 : 4), up = _mm_cvtsi32_si128(2 * run);
+    const __m256i lower = _mm256_and_si256(_mm256_srl_epi16(low, shift), _mm256_set1_epi8(15));
+    const __m256i upper = _mm256_and_si256(_mm256_srl_epi16(high, up), _mm256_set1_epi8(3));
+    return _mm256_sub_epi8(_mm256_or_si256(lower, _mm256_slli_epi16(upper, 4)), _mm256_set1_epi8(32));
+}
+// The factor of 16 codes, part 0 or 1 of a run.
+static inline __m512 factor_q6_k(const uint8_t *block, int half, int run, int part) {
+    const int8_t scale = static_cast<int8_t>(block[192 + 8 * half + 2 * run + part]);
+    return _mm512_mul_ps(broadcast_f16(block + 208), _mm512_set1_ps(float(scale)));
+}
+
+static void unpack_q6_k(const void *src, float *dst, int64_t n) {
+    const uint8_t *block = static_cast<const uint8_t *>(src);
+    for (int64_t i = 0; i < n; i += 256, block += 210)
+        for (int part = 0; part < 16; ++part, dst += 16) {
+            const int half = part / 8, run = part / 2 % 4;
+            const __m256i q = codes_q6_k(block, half, run);
+            const __m128i own = part % 2 == 0 ? _mm256_castsi256_si128(q) : _mm256_extracti128_si256(q, 1);
+            const __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(own));
+            _mm512_storeu_ps(dst, _mm512_mul_ps(values, factor_q6_k(block, half, run, part % 2)));
+        }
+}
+
 #endif
 
 // The type table with the loops above in the place of the plain ones.
@@ -54,7 +84,9 @@ static const QuantType *find_type(uint32_t id) {
     static const QuantType q4_0 = {2, "q4_0", 32, 18, lookup_q4<codes_q4_0, 18>};
     static const QuantType q4_1 = {3, "q4_1", 32, 20, lookup_q4<codes_q4_1, 20>};
     if (id == 2) return &q4_0;
+    static const QuantType q6_k = {14, "q6_k", 256, 210, unpack_q6_k};
     if (id == 3) return &q4_1;
+    if (id == 14) return &q6_k;
 #endif
     for (const QuantType &type : quant_types)
         if (type.id == id) return &type;

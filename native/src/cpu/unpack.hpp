@@ -11,9 +11,6 @@ namespace {
 
 #if defined(__AVX512BF16__)
 
-static inline __m256i load_32(const uint8_t *p) {
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p));
-}
 static inline __m512i round_32(__m512 low, __m512 high) {
     return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
@@ -148,15 +145,8 @@ struct UnpackQ6K {
     static inline __m512i take(const uint8_t *row, int64_t group) {
         const uint8_t *block = row + 210 * (group / 8);
         const int half = static_cast<int>(group % 8 / 4), run = static_cast<int>(group % 4);
-        const __m256i low = load_32(block + 64 * half + 32 * (run & 1)), high = load_32(block + 128 + 32 * half);
-        const __m128i shift = _mm_cvtsi32_si128(run < 2 ? 0 : 4), up = _mm_cvtsi32_si128(2 * run);
-        const __m256i lower = _mm256_and_si256(_mm256_srl_epi16(low, shift), _mm256_set1_epi8(15));
-        const __m256i upper = _mm256_and_si256(_mm256_srl_epi16(high, up), _mm256_set1_epi8(3));
-        const __m256i q = _mm256_sub_epi8(_mm256_or_si256(lower, _mm256_slli_epi16(upper, 4)), _mm256_set1_epi8(32));
-        const __m512 d = broadcast_f16(block + 208);
-        const int8_t *scales = reinterpret_cast<const int8_t *>(block + 192 + 8 * half + 2 * run);
-        return scaled_bytes(q, _mm512_mul_ps(d, _mm512_set1_ps(float(scales[0]))),
-                            _mm512_mul_ps(d, _mm512_set1_ps(float(scales[1]))));
+        return scaled_bytes(codes_q6_k(block, half, run), factor_q6_k(block, half, run, 0),
+                            factor_q6_k(block, half, run, 1));
     }
 };
 
