@@ -10,7 +10,7 @@ namespace Slimming.Training.Data;
 internal static class TextFile
 {
     /// <summary>Lines beyond this are not looked at: a file without line feeds would be held in memory.</summary>
-    private const int LongestLine = 64 << 20;
+    private const int LongestLine = 16 << 20;
 
     /// <summary>What reading stumbled over; looked for only then. "line 3, byte 12: ..." (from 1), or null where nothing is found.</summary>
     public static string? FindFault(string file)

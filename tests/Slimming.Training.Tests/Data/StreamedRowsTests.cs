@@ -354,6 +354,22 @@ public sealed class StreamedRowsTests : DataFolder
     }
 
     [Fact]
+    public void A_row_that_would_not_fit_memory_is_refused()
+    {
+        var file = Write("a.jsonl", "{\"text\":\"a\"}\n");
+        using (var stream = File.OpenWrite(file))
+        {
+            // A hole reads as zeros, and no line ends in it.
+            stream.SetLength((64 << 20) + 100);
+        }
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        var error = Should.Throw<SlimmingException>(() => DataSet.Open(Options(file), s_bytes, null));
+        (GC.GetAllocatedBytesForCurrentThread() - before).ShouldBeLessThan(64 << 20);
+        error.Code.ShouldBe(ExitCode.Usage);
+        error.Message.ShouldContain("expected rows of at most 64 MiB");
+    }
+
+    [Fact]
     public void What_cannot_be_streamed_is_refused_with_what_to_do()
     {
         var file = WriteLayout("a.jsonl");

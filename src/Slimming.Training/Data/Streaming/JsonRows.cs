@@ -11,6 +11,9 @@ internal sealed class JsonRows : ITextFormat
 {
     /// <summary>More of a first line is not looked at to tell the layouts apart.</summary>
     private const int LongestFirstLine = 16 << 20;
+
+    /// <summary>A row is held whole several times over, as bytes, text and tokens.</summary>
+    private const int LongestRow = 64 << 20;
     private static readonly SearchValues<byte> s_blank = SearchValues.Create(" \t\r\n"u8);
     private static readonly SearchValues<byte> s_lineEnd = SearchValues.Create("\n"u8);
     private static readonly SearchValues<byte> s_structure = SearchValues.Create("\"{}[]"u8);
@@ -91,9 +94,14 @@ internal sealed class JsonRows : ITextFormat
                 SkipValue(bytes, first);
             }
             var length = bytes.Position - start;
-            yield return length is > 0 and <= int.MaxValue
-                ? (start, (int)length)
-                : throw Fault(bytes, "a row of less than 2 GiB");
+            if (length > LongestRow)
+            {
+                throw new SlimmingException(
+                    ExitCode.Usage,
+                    $"{_file}: cannot be read: byte {start + 1} of the file: found a row of {length} bytes; expected rows of at most {LongestRow >> 20} MiB"
+                );
+            }
+            yield return length > 0 ? (start, (int)length) : throw Fault(bytes, "a row");
             if (_layout == Layout.List)
             {
                 EndElement(bytes);
