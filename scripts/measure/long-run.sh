@@ -41,7 +41,8 @@ wait "$child" || rc=$?
 
 steps=$(grep -c '"loss"' "$work/run/metrics.jsonl")
 echo "$minutes minutes, $steps steps, $(grep -c '"eval_loss"' "$work/run/metrics.jsonl") evaluations, $(grep -c '^checkpoint ' "$work/log.txt") checkpoints"
-awk '$1 >= 60 { rss[n] = $2; files[n] = $3; n++ }
+awk 'BEGIN { n = 0 }
+    $1 >= 60 { rss[n] = $2; files[n] = $3; n++ }
     END {
         if (n < 20) { print "too few samples" > "/dev/stderr"; exit 2 }
         for (part = 0; part < 10; part++) {
