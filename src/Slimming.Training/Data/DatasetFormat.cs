@@ -55,12 +55,19 @@ internal sealed record DatasetFormat(string Name, IReadOnlyList<string> Columns,
             : throw row.Error($"column '{column}' is an empty list; expected turns");
     }
 
+    /// <summary>An answer's edges come from rendering the turns before it: work grows with their number squared.</summary>
+    private const int MostTurns = 300;
+
     private static List<ChatMessage> ParseMessages(DataRow row, string column)
     {
         var messages = new List<ChatMessage>();
         foreach (var turn in row.List(column).EnumerateArray())
         {
             var place = $"column '{column}', turn {messages.Count}";
+            if (messages.Count == MostTurns)
+            {
+                throw row.Error($"{place}: expected at most {MostTurns} turns; cut the conversation into several rows");
+            }
             if (turn.ValueKind != JsonValueKind.Object)
             {
                 throw row.Error($"{place}: holds {DataRow.Describe(turn)}; expected an object with role and content");

@@ -59,6 +59,12 @@ public sealed class DatasetErrorTests : DataFolder
                 """{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":""}]}""",
                 ["row 0", "turn 1", "empty text", "expected an answer"]
             },
+            {
+                "chatml",
+                "a.jsonl",
+                $$"""{"messages":[{{string.Join(',', Enumerable.Repeat("""{"role":"user","content":"a"}""", 301))}}]}""",
+                ["row 0", "turn 300: expected at most 300 turns"]
+            },
             { "chatml", "a.jsonl", """{"messages":["hello"]}""", ["row 0", "turn 0", "a text ('hello')", "object"] },
             { "chatml", "a.csv", "messages\n[1", ["row 0", "no JSON list"] },
             { "chatml", "a.csv", "messages\nhello", ["row 0", "a text ('hello')", "expected a list"] },
