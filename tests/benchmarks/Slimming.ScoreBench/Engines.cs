@@ -46,7 +46,7 @@ internal static class Engines
             new NativeEngineOptions
             {
                 Model = model,
-                Compute = mode,
+                Compute = mode.ToString().ToLowerInvariant(),
                 Threads = threads,
             }
         );
