@@ -26,7 +26,8 @@ const shapes = [
     { name: "135m-f16-f32-4x128", write: { shape: "smollm2-135m", type: "f16" }, data: ids(4, 128, "--compute", "f32") },
     { name: "1b-q4_0-bf16-2x512", write: { shape: "llama-3.2-1b", type: "q4_0" }, data: ids(2, 512, "--compute", "bf16") },
     { name: "1b-q8_0-int8-1x256", write: { shape: "llama-3.2-1b", type: "q8_0" }, data: ids(1, 256, "--compute", "int8") },
-    { name: "demo-f32-8x128", model: path.join(root, "scripts", "demo", "model.gguf"), vocabulary: 400, data: ids(8, 128) },
+    // So small that a single step would measure little but the start of the runtime.
+    { name: "demo-f32-8x128", model: path.join(root, "scripts", "demo", "model.gguf"), vocabulary: 400, data: { ...ids(8, 128), steps: 100 } },
 ];
 
 async function run({ name, model, write, vocabulary, data, rows, options }) {
@@ -35,7 +36,7 @@ async function run({ name, model, write, vocabulary, data, rows, options }) {
     const args = ["--model", file, "--out", out];
     if (data) {
         const drawn = path.join(scratchFolder(), "rows.jsonl");
-        writeTokens(drawn, { sequences: data.batch, tokens: data.tokens, steps: 1, vocabulary });
+        writeTokens(drawn, { sequences: data.batch, tokens: data.tokens, steps: data.steps ?? 1, vocabulary });
         args.push("--data", drawn, "--batch-size", `${data.batch}`, "--max-length", `${data.tokens}`, ...data.options);
     } else {
         args.push("--data", path.join(shared, "data", "alpaca", rows), ...options);
