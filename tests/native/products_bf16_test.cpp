@@ -108,21 +108,24 @@ TEST(ProductsBf16, RowsDoNotSeeEachOther) {
 TEST(ProductsBf16, TermsKeepTheirFormats) {
     on_every_bf16_backend([](Backend &backend) {
         Random random(211);
-        const int64_t T = 9, n_in = 32, n_out = 40, r = 3;
+        // More rows than a thread takes at once: panels of both formats lie beside each other for the next ones.
+        const int64_t T = 300, n_in = 32, n_out = 40, r = 3;
         const std::vector<uint8_t> bytes(size_t(n_out * n_in / 32 * 34), 0);
         const Rounded x(random.floats(T * n_in).data(), T, n_in);
         const Guarded u(random.floats(T * r)), b(random.floats(n_out * r));
         std::vector<double> want(size_t(T * n_out));
         ref::matmul(T, r, n_out, to_double(u.values()).data(), to_double(b.values()).data(), want.data());
-        Guarded y(T * n_out, NAN);
-        slm::LinearOutput out;
-        out.y = y.data();
-        out.ldy = n_out;
-        out.terms[0] = {x.values.data(), x.ld, {slm::find_quant_type(8), bytes.data(), n_out, n_in}};
-        out.terms[1] = {u.data(), r, {slm::find_quant_type(0), b.data(), n_out, r}};
-        out.n_terms = 2;
-        backend.linear(T, &out, 1);
-        expect_close(y, want, 1e-6, "adapter term");
+        for (const int adapter : {1, 0}) {
+            Guarded y(T * n_out, NAN);
+            slm::LinearOutput out;
+            out.y = y.data();
+            out.ldy = n_out;
+            out.terms[1 - adapter] = {x.values.data(), x.ld, {slm::find_quant_type(8), bytes.data(), n_out, n_in}};
+            out.terms[adapter] = {u.data(), r, {slm::find_quant_type(0), b.data(), n_out, r}};
+            out.n_terms = 2;
+            backend.linear(T, &out, 1);
+            expect_close(y, want, 1e-6, "adapter term");
+        }
     });
 }
 

@@ -80,16 +80,18 @@ class CpuBackend final : public Backend {
     };
 
     char *thread_memory(int thread) const { return static_cast<char *>(pack_.data()) + thread * kThreadBytes; }
-    float *panel(int thread) const { return reinterpret_cast<float *>(thread_memory(thread)); }
+    // The panel that lies `at` bytes into the thread's memory.
+    float *panel(int thread, int64_t at = 0) const { return reinterpret_cast<float *>(thread_memory(thread) + at); }
     float *row_block(int thread) const { return reinterpret_cast<float *>(thread_memory(thread) + kKeptBytes); }
-    uint16_t *panel_bf16(int thread) const { return reinterpret_cast<uint16_t *>(thread_memory(thread)); }
+    uint16_t *panel_bf16(int thread, int64_t at = 0) const {
+        return reinterpret_cast<uint16_t *>(thread_memory(thread) + at);
+    }
     uint16_t *row_block_bf16(int thread) const { return reinterpret_cast<uint16_t *>(row_block(thread)); }
     float *row(int thread) const { return reinterpret_cast<float *>(thread_memory(thread) + kKeptBytes + kRowsBytes); }
     float *tile(int thread) const { return reinterpret_cast<float *>(row(thread) + 2 * kDepth); }
 
     const QuantType &type_of(const Weight &w) const { return *kernels_.find_type(w.type->id); }
     void decode_bf16(const Weight &w, int64_t row, int64_t column, int64_t n, uint16_t *out, int thread) const;
-    // A panel of k values in the thread's memory lies behind `at` others.
     void pack_outputs(const Weight &w, int64_t row, int64_t n_rows, int64_t k0, int64_t k1, int64_t at,
                       int thread) const;
     void pack_outputs_bf16(const Weight &w, int64_t row, int64_t n_rows, int64_t k0, int64_t k1, int64_t at,

@@ -34,7 +34,7 @@ void split_panels(ThreadPool &pool, int64_t panels, int64_t rows, bool kept, con
 void CpuBackend::pack_outputs(const Weight &w, int64_t row, int64_t n_rows, int64_t k0, int64_t k1, int64_t at,
                               int thread) const {
     const QuantType &type = type_of(w);
-    float *out = panel(thread) + at * kPanel, *rows = row_block(thread);
+    float *out = panel(thread, at), *rows = row_block(thread);
     for (int64_t j0 = 0; j0 < n_rows; j0 += 16) {
         const int64_t count = std::min<int64_t>(16, n_rows - j0);
         if (type.id == 0) {
@@ -56,7 +56,7 @@ void CpuBackend::pack_inputs(const Weight &w, int64_t column, int64_t n_columns,
                              int thread) const {
     const QuantType &type = type_of(w);
     const int64_t depth = even(k1 - k0);
-    float *out = panel(thread) + at * kPanel, *part = row(thread);
+    float *out = panel(thread, at), *part = row(thread);
     const bool direct = n_columns == kPanel && kPanel % type.block_values == 0;
     const int64_t padded = ceil_div(n_columns, 16) * 16;
     for (int64_t k = k0; k < k1; ++k) {
@@ -74,10 +74,10 @@ void CpuBackend::multiply_panel(const Operand &a, int64_t m0, int64_t m1, int64_
                                 float *c, int64_t ldc, bool add, int thread) const {
     if (a.x.rounded())
         kernels_.gemm_bf16(
-            {m1 - m0, n, k1 - k0, a.x.bf16() + m0 * a.ld + k0, a.ld, panel_bf16(thread) + at * kPanel, c, ldc, add});
+            {m1 - m0, n, k1 - k0, a.x.bf16() + m0 * a.ld + k0, a.ld, panel_bf16(thread, at), c, ldc, add});
     else
-        kernels_.gemm({m1 - m0, n, k1 - k0, a.x.f32() + m0 * a.ld + k0, a.ld, 1, panel(thread) + at * kPanel, kPanel, c,
-                       ldc, add});
+        kernels_.gemm(
+            {m1 - m0, n, k1 - k0, a.x.f32() + m0 * a.ld + k0, a.ld, 1, panel(thread, at), kPanel, c, ldc, add});
 }
 
 // The sums of a rounded output stand in the thread's tile until they are complete.
@@ -126,7 +126,7 @@ void CpuBackend::linear_panel(const LinearOutput &out, int64_t row, int64_t m0, 
                 pack_outputs(w, row, n, k0, k1, at, thread);
             multiply_panel(x, m0, m1, n, k0, k1, at, c, ldc, add, thread);
             add = true;
-            if (keep) at += even(k1 - k0);
+            if (keep) at += even(k1 - k0) * kPanel * bytes_of(x.x.format);
         }
     }
     if (out.bias != nullptr)
@@ -174,7 +174,7 @@ void CpuBackend::linear_backward_group(const LinearGradCall &call, int64_t colum
         const Operand dy{call.terms[i].dy, call.terms[i].lddy};
         const int64_t depth = (dy.x.rounded() ? 2 * kDepth : kDepth) * kPanel / group;
         for (int64_t k0 = 0; k0 < w.rows; k0 += depth) {
-            const int64_t k1 = std::min(w.rows, k0 + depth), stride = even(k1 - k0);
+            const int64_t k1 = std::min(w.rows, k0 + depth), stride = even(k1 - k0) * kPanel * bytes_of(dy.x.format);
             if (!packed && dy.x.rounded())
                 pack_inputs_bf16(w, column, width, k0, k1, at, thread);
             else if (!packed)

@@ -18,7 +18,7 @@ void CpuBackend::decode_bf16(const Weight &w, int64_t row_index, int64_t column,
 // panel pair [(k - k0)/2][j] = W[row + j][k], W[row + j][k + 1]
 void CpuBackend::pack_outputs_bf16(const Weight &w, int64_t row_index, int64_t n_rows, int64_t k0, int64_t k1,
                                    int64_t at, int thread) const {
-    uint16_t *const out = panel_bf16(thread) + at * kPanel;
+    uint16_t *const out = panel_bf16(thread, at);
     if (const PackRows pack = w.columns % 32 == 0 ? kernels_.find_pack_rows(w.type->id) : nullptr) {
         const char *first = row_pointer(w, type_of(w), row_index, 0);
         pack(reinterpret_cast<const uint8_t *>(first), row_bytes(w), n_rows, k0, k1, out);
@@ -44,7 +44,7 @@ void CpuBackend::pack_outputs_bf16(const Weight &w, int64_t row_index, int64_t n
 void CpuBackend::pack_inputs_bf16(const Weight &w, int64_t column, int64_t n_columns, int64_t k0, int64_t k1,
                                   int64_t at, int thread) const {
     const int64_t depth = even(k1 - k0);
-    uint16_t *const out = panel_bf16(thread) + at * kPanel;
+    uint16_t *const out = panel_bf16(thread, at);
     if (const PackColumns pack = w.columns % 32 == 0 ? kernels_.find_pack_columns(w.type->id) : nullptr) {
         const char *from = row_pointer(w, type_of(w), k0, 0);
         for (int64_t j = 0; j < n_columns; j += kPanel)
