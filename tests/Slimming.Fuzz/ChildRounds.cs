@@ -90,11 +90,21 @@ internal static class ChildRounds
         }
         if (number >= first)
         {
-            var how = hung ? "no answer in 10 s" : $"exit code {child.ExitCode}";
-            var tail = error.Result.Trim().Split('\n')[^1];
-            report.Findings.Add(new Finding(target.Name, seed, number, "-", $"{Foreign}: {how}: {tail}"));
+            report.Findings.Add(new Finding(target.Name, seed, number, "-", Ending(child, hung, error.Result)));
         }
         return number + 1;
+    }
+
+    /// <summary>What .NET itself says of an exception or a stack overflow is ours, and so is a case without an end.</summary>
+    private static string Ending(Process child, bool hung, string error)
+    {
+        if (hung)
+        {
+            return "no answer in 10 s";
+        }
+        string[] ours = ["Unhandled exception", "Stack overflow", "Out of memory"];
+        var whose = ours.Any(error.Contains) ? "our code ended the process" : Foreign;
+        return $"{whose}: exit code {child.ExitCode}: {error.Trim().Split('\n')[^1]}";
     }
 
     /// <summary>Null at the end, and where nothing comes for twice the longest that a case may take.</summary>

@@ -58,6 +58,8 @@ internal sealed class SplitTarget : Target
 
     public SplitTarget() => (_first, _second) = (new GgufMutator(_sound.First), new GgufMutator(_sound.Second));
 
+    public override int RoundCases => 8_000;
+
     public override string Name => "split";
 
     public override string Extension => ".bin";
@@ -131,6 +133,8 @@ internal sealed class LlamaTarget : Target
 {
     private readonly GgufMutator _mutator = new(Seeds.Model());
     private readonly NativeRuntime _runtime = NativeRuntime.Create(1);
+
+    public override int RoundCases => 4_000;
 
     public override string Name => "llama";
 

@@ -11,6 +11,9 @@ internal abstract class Target : IDisposable
     /// <summary>Whether foreign native code sees the file behind our checks; then it runs in a child process.</summary>
     public virtual bool IsForeign => false;
 
+    /// <summary>Cases of the round in the test suite: some four seconds of them.</summary>
+    public virtual int RoundCases => 30_000;
+
     /// <summary>A file that is read without an error.</summary>
     public abstract byte[] Sound { get; }
 

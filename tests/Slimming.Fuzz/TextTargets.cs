@@ -175,6 +175,8 @@ internal sealed class TemplateTarget() : TextTarget("template", ".jinja", SoundT
         {%- macro twice(x) -%}{{ x }}{{ x }}{%- endmacro -%}{{ twice('a') }}{%- if add_generation_prompt -%}<|assistant|>{%- endif -%}
         """;
 
+    public override int RoundCases => 300;
+
     private static readonly ChatMessage[] Messages = [new("user", "hello"), new("assistant", "hi")];
 
     private static readonly string[] s_words =
@@ -239,6 +241,8 @@ internal sealed class DataTarget(string format) : Target
     public override string Name => format;
 
     public override string Extension => "." + format;
+
+    public override int RoundCases => format == "jsonl" ? 20_000 : 300;
 
     public override bool IsForeign => true;
 

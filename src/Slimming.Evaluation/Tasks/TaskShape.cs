@@ -42,19 +42,16 @@ internal static partial class TaskShape
         error switch
         {
             { InnerException: FormatException or OverflowException } => "expected a whole number within its bounds",
-            _ when UnknownKey().Match(error.Message) is { Success: true } unknown =>
-                $"unknown key '{unknown.Groups["key"].Value}'; known are {string.Join(", ", KeysOf(unknown.Groups["type"].Value))}",
+            _ when UnknownKey().Match(error.Message) is { Success: true } unknown
+                    && typeof(TaskShape).Assembly.GetType(unknown.Groups["type"].Value) is { } type =>
+                $"unknown key '{unknown.Groups["key"].Value}'; known are {string.Join(", ", KeysOf(type))}",
             _ when ClassName().IsMatch((error.InnerException ?? error).Message) =>
                 "expected another kind of value (docs/tasks.md lists the keys)",
             _ => error.InnerException?.Message ?? error.Message,
         };
 
-    private static IEnumerable<string> KeysOf(string type) =>
-        typeof(TaskShape)
-            .Assembly.GetType(type)!
-            .GetProperties()
-            .Where(IsKey)
-            .Select(property => UnderscoredNamingConvention.Instance.Apply(property.Name));
+    private static IEnumerable<string> KeysOf(Type type) =>
+        type.GetProperties().Where(IsKey).Select(property => UnderscoredNamingConvention.Instance.Apply(property.Name));
 
     private static bool IsKey(PropertyInfo property) =>
         property.CanWrite && !property.IsDefined(typeof(YamlIgnoreAttribute));

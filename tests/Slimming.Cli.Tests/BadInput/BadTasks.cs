@@ -46,6 +46,12 @@ internal static class BadTasks
         Task("two tasks in a file", Choices + "---\n" + Choices, "line 8 (---)"),
         Task("an unknown key of a task", Choices + "foo: 1\n", "unknown key 'foo'; known are name, version, about"),
         Task("an unknown key below one", Choices + "few_shot: {cuont: 1}\n", "unknown key 'cuont'; known are count"),
+        Task(
+            "a mapping where a text is due",
+            Choices + "columns: [{a: b}]\n",
+            "line 8",
+            "expected another kind of value"
+        ),
         Task("a task with a NUL", Choices + "\0", "line 8", "found the control character U+0000"),
         Task(
             "a task with words for a number",
