@@ -284,7 +284,21 @@ public sealed class CompareTests : IDisposable
         var rows = Items("piqa", 5, 1, 1, 1, tuned: true);
         rows[3] = rows[3] with { PromptHash = "another" };
         var message = Refused(Base(Items("piqa", 5, 1, 1, 1, tuned: false)), Tuned(rows));
-        message.ShouldContain("prompt_hash of task piqa, doc 3 differs: prompt 3 there, another here");
+        message.ShouldContain(
+            $"prompt_hash of task piqa, doc 3 differs: prompt 3 in {_folder["base"]}, another in {_folder["tuned"]}"
+        );
+    }
+
+    [Fact]
+    public void AnotherDefinitionWithOtherPromptsNamesBoth()
+    {
+        var rows = Items("piqa", 5, 1, 1, 1, tuned: true);
+        rows[4] = rows[4] with { PromptHash = "another" };
+        var settings = Settings("tuned", "piqa");
+        settings["task piqa"] = "version 1, definition 9999, data 4567";
+        var message = Refused(Base(Items("piqa", 5, 1, 1, 1, tuned: false)), Write(_folder["tuned"], settings, rows));
+        message.ShouldContain("definition and prompt (doc 4 first) of task piqa differs: definition 0123 in ");
+        message.ShouldNotContain("data 4567");
     }
 
     [Fact]
@@ -310,7 +324,7 @@ public sealed class CompareTests : IDisposable
     [Fact]
     public void RunsWithoutACommonTaskAreRefused() =>
         Refused(Base(Items("piqa", 5, 1, 1, 1, tuned: false)), Tuned(Items("boolq", 5, 1, 1, 1, tuned: true)))
-            .ShouldContain("tasks differs: piqa there, boolq here");
+            .ShouldContain("tasks differs: piqa in ");
 
     [Fact]
     public void TasksOfOneRunOnlyAreLeftOutAndNamed()

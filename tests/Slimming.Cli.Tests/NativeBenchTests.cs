@@ -73,7 +73,8 @@ public sealed class NativeBenchTests : IDisposable
         engines.Code.ShouldBe(ExitCode.Usage);
         engines.Error.ShouldContain("engine differs: libllama");
         engines.Error.ShouldContain("native");
-        Compare("native", "bf16").Error.ShouldContain("compute differs: f32 there, bf16 here");
+        Compare("native", "bf16")
+            .Error.ShouldContain($"compute differs: f32 in {_folder["native"]}, bf16 in {_folder["bf16"]}");
         var run = Directory.GetFiles(_folder["native"], "run.json", SearchOption.AllDirectories).Single();
         using var json = JsonDocument.Parse(File.ReadAllText(run));
         var settings = json.RootElement.GetProperty("settings");

@@ -262,7 +262,7 @@ public sealed class ReportTests : IDisposable
         );
         Run(before, after, "--out", Out).Code.ShouldBe(ExitCode.Done);
         File.ReadAllText(Out).ShouldContain("Not compared: ");
-        File.ReadAllText(Out).ShouldContain("cache_type differs: f32 there, f16 here");
+        File.ReadAllText(Out).ShouldContain($"cache_type differs: f32 in {before}/run=");
     }
 
     [Fact]

@@ -34,17 +34,11 @@ internal static class BenchDisplay
 
     public static void WriteTable(VerbContext context, IReadOnlyList<MetricRow> summary)
     {
-        var table = new Table()
-            .Border(TableBorder.Minimal)
-            .AddColumns("task", "metric", "value", "stderr", "95% interval", "n", "truncated");
-        for (var column = 2; column < 7; column++)
-        {
-            table.Columns[column].RightAligned();
-        }
+        FitTable table = new(2, "task", "metric", "value", "stderr", "95% interval", "n", "truncated");
         foreach (var row in summary)
         {
             table.AddRow(
-                Markup.Escape(row.Task),
+                row.Task,
                 row.Metric,
                 Number(row.Value),
                 row.Stderr is { } error ? Number(error) : "-",
@@ -53,10 +47,12 @@ internal static class BenchDisplay
                 row.Truncated.ToString(CultureInfo.InvariantCulture)
             );
         }
-        context.OutputConsole().Write(table);
+        table.Write(context.OutputConsole());
     }
 
-    private static string Number(double value) => value.ToString("0.0000", CultureInfo.InvariantCulture);
+    /// <summary>Divergences may be far below the fourth decimal.</summary>
+    private static string Number(double value) =>
+        value.ToString(Math.Abs(value) is > 0 and < 0.001 ? "G3" : "0.0000", CultureInfo.InvariantCulture);
 
     private sealed class Lines(TextWriter error) : IProgress<BenchProgress>
     {

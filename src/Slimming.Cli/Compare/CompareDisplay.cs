@@ -20,8 +20,8 @@ internal static class CompareDisplay
             context.Say($"{run.Tuned} ({run.Label}) against {comparison.Base}");
             if (run.Tasks.Count > 0)
             {
-                console.Write(Scores(run, comparison.Options));
-                console.Write(Differences(run, comparison.Options));
+                Scores(run, comparison.Options).Write(console);
+                Differences(run, comparison.Options).Write(console);
             }
             WriteStudy(console, run);
             WriteDivergence(console, run, comparison.Options);
@@ -30,19 +30,19 @@ internal static class CompareDisplay
         }
         if (comparison.Spread.Count > 0)
         {
-            console.Write(Spread(comparison));
+            Spread(comparison).Write(console);
         }
         WriteNotes(context.Output, comparison.Options);
     }
 
-    private static Table Scores(RunComparison run, ComparisonOptions options)
+    private static FitTable Scores(RunComparison run, ComparisonOptions options)
     {
         var level = Level(options);
         var table = Start("task", "metric", "n", "base", "stderr", level, "tuned", "stderr", level);
         foreach (var (task, metric) in Rows(run))
         {
             table.AddRow(
-                Markup.Escape(task.Task),
+                task.Task,
                 Name(metric),
                 Count(metric),
                 Number(metric.Base.Value),
@@ -56,7 +56,7 @@ internal static class CompareDisplay
         return table;
     }
 
-    private static Table Differences(RunComparison run, ComparisonOptions options)
+    private static FitTable Differences(RunComparison run, ComparisonOptions options)
     {
         var level = Level(options);
         var table = Start(
@@ -76,7 +76,7 @@ internal static class CompareDisplay
         foreach (var (task, metric) in Rows(run))
         {
             table.AddRow(
-                Markup.Escape(task.Task),
+                task.Task,
                 Name(metric),
                 Signed(metric.Difference),
                 Number(metric.Stderr),
@@ -95,13 +95,23 @@ internal static class CompareDisplay
 
     private static void WriteStudy(IAnsiConsole console, RunComparison run)
     {
-        var table = Start("task", "metric", "measure", "value", "SE", "95% interval", "SE unpaired", "95% unpaired");
+        FitTable table = new(
+            3,
+            "task",
+            "metric",
+            "measure",
+            "value",
+            "SE",
+            "95% interval",
+            "SE unpaired",
+            "95% unpaired"
+        );
         foreach (var task in run.Tasks)
         {
             foreach (var measure in task.Study)
             {
                 table.AddRow(
-                    Markup.Escape(task.Task),
+                    task.Task,
                     measure.Metric,
                     $"{measure.Name} = {measure.Definition}",
                     Two(measure.Value),
@@ -112,9 +122,9 @@ internal static class CompareDisplay
                 );
             }
         }
-        if (table.Rows.Count > 0)
+        if (!table.IsEmpty)
         {
-            console.Write(table);
+            table.Write(console);
         }
     }
 
@@ -124,8 +134,7 @@ internal static class CompareDisplay
         {
             return;
         }
-        var table = Start("task", "distance", "tokens", "windows", "metric", "value", "stderr", Level(options));
-        table.Columns[4].LeftAligned();
+        FitTable table = new(3, "task", "distance", "metric", "value", "stderr", Level(options), "tokens", "windows");
         foreach (var found in run.Divergence)
         {
             foreach (
@@ -138,20 +147,18 @@ internal static class CompareDisplay
             )
             {
                 table.AddRow(
-                    Markup.Escape(found.Task),
-                    Markup.Escape(
-                        $"{found.Run} from {(found.Reference == "other" ? found.ReferenceName : found.Reference)}"
-                    ),
-                    Whole(found.Tokens),
-                    Whole(found.Windows),
+                    found.Task,
+                    $"{found.Run} from {(found.Reference == "other" ? found.ReferenceName : found.Reference)}",
                     name,
                     Significant(score.Value),
                     score.Stderr is { } error ? Significant(error) : "-",
-                    score.Interval is { } near ? $"{Significant(near.Low)} to {Significant(near.High)}" : "-"
+                    score.Interval is { } near ? $"{Significant(near.Low)} to {Significant(near.High)}" : "-",
+                    Whole(found.Tokens),
+                    Whole(found.Windows)
                 );
             }
         }
-        console.Write(table);
+        table.Write(console);
     }
 
     private static void WriteTransitions(IAnsiConsole console, TextWriter output, RunComparison run, int items)
@@ -162,7 +169,7 @@ internal static class CompareDisplay
             if (moves is not null)
             {
                 table.AddRow(
-                    Markup.Escape(task.Task),
+                    task.Task,
                     moves.Metric,
                     Whole(moves.RightRight),
                     Whole(moves.RightWrong),
@@ -171,9 +178,9 @@ internal static class CompareDisplay
                 );
             }
         }
-        if (table.Rows.Count > 0)
+        if (!table.IsEmpty)
         {
-            console.Write(table);
+            table.Write(console);
         }
         foreach (var task in run.Tasks.Where(task => task.Transitions is not null))
         {
@@ -190,7 +197,7 @@ internal static class CompareDisplay
         }
     }
 
-    private static Table Spread(Comparison comparison)
+    private static FitTable Spread(Comparison comparison)
     {
         var level = Level(comparison.Options);
         var table = Start(
@@ -208,7 +215,7 @@ internal static class CompareDisplay
         foreach (var task in comparison.Spread)
         {
             table.AddRow(
-                Markup.Escape(task.Task),
+                task.Task,
                 task.Metric,
                 Whole(task.Runs),
                 Number(task.Base),
@@ -240,16 +247,8 @@ internal static class CompareDisplay
     private static IEnumerable<(TaskComparison Task, MetricComparison Metric)> Rows(RunComparison run) =>
         run.Tasks.SelectMany(task => task.Metrics, (task, metric) => (task, metric));
 
-    private static Table Start(params string[] columns)
-    {
-        var table = new Table().Border(TableBorder.Minimal).AddColumns(columns);
-        for (var column = 2; column < columns.Length; column++)
-        {
-            table.Columns[column].RightAligned();
-            table.Columns[column].NoWrap();
-        }
-        return table;
-    }
+    /// <summary>Task and metric name a row.</summary>
+    private static FitTable Start(params string[] columns) => new(2, columns);
 
     private static string Name(MetricComparison metric) => metric.Primary ? metric.Metric + " *" : metric.Metric;
 

@@ -2,7 +2,6 @@ using System.Globalization;
 using Slimming.Cli.CommandLine;
 using Slimming.Evaluation.Comparing;
 using Slimming.Gguf;
-using Spectre.Console;
 
 namespace Slimming.Cli.Compare;
 
@@ -67,17 +66,13 @@ internal static class OverlapCheck
             context.Say("Overlap with training data: not looked for; its rows are token ids, without text.");
             return;
         }
-        var table = new Table().Border(TableBorder.Minimal).AddColumns("task", "items", "too short", "overlapping");
-        foreach (var column in table.Columns.Skip(1))
-        {
-            column.RightAligned();
-        }
+        FitTable table = new(1, "task", "items", "too short", "overlapping");
         foreach (var task in overlap.Tasks)
         {
-            table.AddRow(Markup.Escape(task.Task), Whole(task.Items), Whole(task.TooShort), Whole(task.Found.Count));
+            table.AddRow(task.Task, Whole(task.Items), Whole(task.TooShort), Whole(task.Found.Count));
         }
         context.Say($"{overlap.Words} words in a row shared with {Whole(overlap.Rows)} training rows:");
-        context.OutputConsole().Write(table);
+        table.Write(context.OutputConsole());
         foreach (var task in overlap.Found)
         {
             foreach (var item in task.Found.Take(items))

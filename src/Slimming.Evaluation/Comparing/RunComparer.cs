@@ -80,7 +80,7 @@ public static class RunComparer
             throw new SlimmingException(
                 ExitCode.Usage,
                 $"{start.Directory} and {tuned.Directory} are no pair: metrics of task {task} differ: "
-                    + $"{string.Join(",", start.Metrics(task))} there, {string.Join(",", tuned.Metrics(task))} here"
+                    + $"{string.Join(",", start.Metrics(task))} in {start.Directory}, {string.Join(",", tuned.Metrics(task))} in {tuned.Directory}"
             );
         }
         var primary = ItemMetrics.Primary(metrics);

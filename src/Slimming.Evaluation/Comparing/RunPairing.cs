@@ -39,7 +39,9 @@ internal static class RunPairing
             var (old, now) = (here.GetValueOrDefault(key, "(not set)"), there.GetValueOrDefault(key, "(not set)"));
             if (compared && old != now)
             {
-                throw Refuse(start, tuned, Field(key, old, now), old, now);
+                throw key.StartsWith(TaskPrefix, StringComparison.Ordinal)
+                    ? RefuseTask(start, tuned, key[TaskPrefix.Length..], old, now)
+                    : Refuse(start, tuned, key, old, now);
             }
         }
         return common;
@@ -105,18 +107,34 @@ internal static class RunPairing
         return warnings;
     }
 
-    /// <summary>A task's setting is "version ..., definition ..., data ...": names the part that differs.</summary>
-    private static string Field(string key, string old, string now)
+    /// <summary>
+    /// A task's setting is "version ..., definition ..., data ...": names the parts that differ. Of a definition that is
+    /// no more than a hash, so the first item that was asked differently is named too.
+    /// </summary>
+    private static SlimmingException RefuseTask(
+        ScoredItems start,
+        ScoredItems tuned,
+        string task,
+        string old,
+        string now
+    )
     {
-        if (!key.StartsWith(TaskPrefix, StringComparison.Ordinal))
-        {
-            return key;
-        }
-        var parts = old.Split(", ")
-            .Zip(now.Split(", "))
-            .Where(part => part.First != part.Second)
-            .Select(part => part.First.Split(' ')[0]);
-        return $"{string.Join(" and ", parts)} of {key}";
+        var parts = old.Split(", ").Zip(now.Split(", ")).Where(part => part.First != part.Second).ToList();
+        var names = parts.ConvertAll(part => part.First.Split(' ')[0]);
+        var there = tuned.Items(task);
+        var asked = start
+            .Items(task)
+            .Where(item => there.TryGetValue(item.Key, out var other) && other.PromptHash != item.Value.PromptHash)
+            .Select(item => item.Value)
+            .MinBy(item => item.Doc);
+        return Refuse(
+            start,
+            tuned,
+            string.Join(" and ", asked is null ? names : [.. names, $"prompt (doc {asked.Doc} first)"])
+                + $" of task {task}",
+            string.Join(", ", parts.Select(part => part.First)),
+            string.Join(", ", parts.Select(part => part.Second))
+        );
     }
 
     private static SlimmingException Refuse(
@@ -128,7 +146,7 @@ internal static class RunPairing
     ) =>
         new(
             ExitCode.Usage,
-            $"{start.Directory} and {tuned.Directory} are no pair: {field} differs: {old} there, {now} here; "
-                + "score both models with the same bench command"
+            $"{start.Directory} and {tuned.Directory} are no pair: {field} differs: {old} in {start.Directory}, "
+                + $"{now} in {tuned.Directory}; score both models with the same bench command"
         );
 }
