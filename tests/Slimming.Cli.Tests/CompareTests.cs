@@ -262,6 +262,27 @@ public sealed class CompareTests : IDisposable
         text.ShouldContain("alpha 0.05");
     }
 
+    [Fact]
+    public void PartlyRightAnswersOfWhichNoneChangedAreEquivalent()
+    {
+        ItemRow[] rows =
+        [
+            .. Enumerable
+                .Range(0, 200)
+                .Select(i =>
+                    Generation("squad", i, false, false) with
+                    {
+                        ExactMatchStrict = null,
+                        ExactMatchFlexible = null,
+                        F1 = i % 10 / 10.0,
+                    }
+                ),
+        ];
+        var metric = Primary(Json("compare", Base(rows), Tuned(rows))["runs"]![0]!["tasks"]![0]);
+        Number(metric["p_equivalence"]).ShouldBe(Math.Pow(0.98, 200), 1e-12);
+        metric["verdict"]!.GetValue<string>().ShouldBe("equivalent");
+    }
+
     [Theory]
     [InlineData("engine", "another engine")]
     [InlineData("cache_type", "f16")]

@@ -68,7 +68,7 @@ public sealed class BadTaskTests : IDisposable
             { Choice, "", "prompts: x", "prompts" },
             { Choice, "", "name: again", "name" },
             { Choice, "", "few_shot: { count: -1 }", "'few_shot.count'" },
-            { Choice, "", "few_shot: { rule: lucky }", "lucky" },
+            { Choice, "", "few_shot: { rule: lucky }", "rule: expected one of sample, sample_others, first_n" },
             { Choice, "", "few_shot: { shots: 3 }", "shots" },
             { Choice, "", "few_shot: { count: 2, samples: [{question: x}] }", "'few_shot.count'" },
             { Choice, "", "few_shot: { data: [a.jsonl], samples: [{question: x}] }", "'few_shot.samples'" },

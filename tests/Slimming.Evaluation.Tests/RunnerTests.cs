@@ -106,6 +106,29 @@ public sealed class RunnerTests : IDisposable
     }
 
     [Fact]
+    public void AnEmptyLineCountsNothingButAWord()
+    {
+        using var engine = new FakeEngine();
+        File.WriteAllText(Path.Combine(_folder.FullName, "text.txt"), "abc\n\ndef");
+        Run(
+            engine,
+            """
+            name: text
+            kind: perplexity
+            data: [text.txt]
+            rows: lines
+            prompt: "{text}"
+            metrics: [word_perplexity]
+            """,
+            "lines"
+        );
+        using var store = ResultsStore.OpenFinished(Path.Combine(_folder.FullName, "lines"));
+        var empty = store.ReadItems().Single(row => row.Doc == 1);
+        (empty.NTokens, empty.NBytes, empty.NWords).ShouldBe((0, 0, 1));
+        BitConverter.DoubleToInt64Bits(empty.Nll!.Value).ShouldBe(0);
+    }
+
+    [Fact]
     public void AGroupIsTheMeanOfItsItemsAndItsErrorIsPooled()
     {
         const string yaml = """
@@ -330,7 +353,8 @@ public sealed class RunnerTests : IDisposable
     public void TheHeaderIsWhatAllItemsOfTheFirstBatchBeginWith()
     {
         using var engine = new FakeEngine();
-        Run(engine, Choices.Replace("count: 0", "count: 2", StringComparison.Ordinal), "i");
+        File.Copy(Path.Combine(_folder.FullName, "colours.jsonl"), Path.Combine(_folder.FullName, "shots.jsonl"));
+        Run(engine, Choices.Replace("count: 0", "count: 2, data: [shots.jsonl]", StringComparison.Ordinal), "i");
         engine.Detokenize([.. engine.Header]).ShouldBe("q0 a\n\nq1 bb\n\nq");
     }
 

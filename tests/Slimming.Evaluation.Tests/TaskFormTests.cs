@@ -268,6 +268,40 @@ public sealed class TaskFormTests : IDisposable
             ]);
     }
 
+    [Theory]
+    [InlineData("rule: sample")]
+    [InlineData("rule: sample_others")]
+    [InlineData("rule: first_n")]
+    [InlineData("rule: sample, data: [rows.jsonl]")]
+    [InlineData("rule: first_n, data: [none.jsonl, rows.jsonl]")]
+    public void AnItemIsNeverAmongItsOwnExamples(string rule)
+    {
+        Write(
+            "rows.jsonl",
+            [.. Enumerable.Range(0, 6).Select(i => $$"""{"q": "question {{i}}", "a": "answer {{i}}"}""")]
+        );
+        var task = TaskCatalog.Parse(
+            $$"""
+            name: mine
+            kind: generate_until
+            data: [rows.jsonl]
+            prompt: "{q}:"
+            target: "{a}"
+            few_shot: { count: 3, {{rule}} }
+            metrics: [exact_match]
+            """,
+            "mine.yaml"
+        );
+        var items = new ItemBuilder(task, _folder.FullName).Build(0, null).ToList();
+        items.Count.ShouldBe(6);
+        foreach (var item in items)
+        {
+            item.Shots.Count.ShouldBe(3);
+            item.Shots.ShouldNotContain((int)item.Doc);
+            item.Contexts.Single().ShouldNotContain($"answer {item.Doc}");
+        }
+    }
+
     private static ItemRow Answer(TaskDefinition task, string generated, IReadOnlyList<string> targets) =>
         RowScoring.WithAnswer(
             new ItemRow

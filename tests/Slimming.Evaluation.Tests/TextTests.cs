@@ -66,6 +66,9 @@ public sealed class TextTests
     [InlineData("a.b. the-end", "ab theend")]
     [InlineData("Ünïcode – the dash", "ünïcode – dash")]
     [InlineData("A an THE", "")]
+    // What ends a word is Python's choice: joiners and marks do, superscripts do not.
+    [InlineData("a\u0301 x\u200dthe", "\u0301 x\u200d")]
+    [InlineData("the² a½ ⅷan 𝐀the", "the² a½ ⅷan 𝐀the")]
     public void SquadAnswersAreNormalised(string text, string expected) =>
         TextFilters.Apply("squad", text).ShouldBe(expected);
 
@@ -93,6 +96,10 @@ public sealed class TextTests
     [InlineData("ÉCOLE Ünï ǅ ß", "École ünï ǆ ß")]
     [InlineData("ǆx", "ǅx")]
     [InlineData("aΟΔΟΣ", "Aοδος")]
+    [InlineData("aΟΣ'. xΟΣ'Α 3Σ \u0301Σ", "Aος'. xοσ'α 3σ \u0301σ")]
+    [InlineData("ıſ", "Iſ")]
+    [InlineData("აბ", "აბ")]
+    [InlineData("\u0390", "\u0399\u0308\u0301")]
     [InlineData("", "")]
     public void CapitalizeIsPythons(string text, string expected) => PythonText.Capitalize(text).ShouldBe(expected);
 

@@ -8,6 +8,9 @@ namespace Slimming.Evaluation.Comparing;
 internal sealed class MetricComparer
 {
     private const double StudyLevel = 0.95;
+
+    /// <summary>Unit of scores between 0 and 1.</summary>
+    private const string Share = "share";
     private readonly string _task;
     private readonly string _metric;
     private readonly ComparisonOptions _options;
@@ -159,7 +162,7 @@ internal sealed class MetricComparer
     }
 
     private double? PEquivalence(TTest test) =>
-        IsBinary && _difference.Values.All(value => value == 0)
+        Unit(_metric) == Share && !IsOverTokens && _difference.Values.All(value => value == 0)
             ? Equivalence.OfUnchanged(_difference.Units, -_options.Margin, _options.Margin).P
             : Equivalence.Of(test, -_options.Margin, _options.Margin)?.P;
 
@@ -206,6 +209,6 @@ internal sealed class MetricComparer
             "byte_perplexity" => "nats per byte",
             "bits_per_byte" => "bits per byte",
             "token_perplexity" or "mean_kl" => "nats per token",
-            _ => "share",
+            _ => Share,
         };
 }

@@ -58,7 +58,7 @@ internal sealed class ItemBuilder
         else if (task.FewShot.Data.Count > 0)
         {
             _poolPath = TaskFiles.RequireShots(task, dataDir);
-            _pool = DataRows.Load(_poolPath, task);
+            _pool = Path.GetFullPath(_poolPath) == Path.GetFullPath(_path) ? _rows : DataRows.Load(_poolPath, task);
         }
         var needed = _shots + (TakesItselfOut ? 1L : 0);
         if (_pool.Count < needed)
@@ -77,9 +77,7 @@ internal sealed class ItemBuilder
     public int Count => _docs.Length;
 
     /// <summary>Whether one example more is drawn, from which the item itself is taken out.</summary>
-    private bool TakesItselfOut =>
-        _task.FewShot.Rule == FewShotRule.SampleOthers
-        || (_task.FewShot.Rule == FewShotRule.Sample && ReferenceEquals(_pool, _rows));
+    private bool TakesItselfOut => _task.FewShot.Rule == FewShotRule.SampleOthers || ReferenceEquals(_pool, _rows);
 
     /// <summary>The files that a task's items come from: its data, and the worked examples where there are any.</summary>
     public static IEnumerable<string> Files(TaskDefinition task, string dataDir, int? shots)
@@ -124,22 +122,19 @@ internal sealed class ItemBuilder
 
     internal int[] DrawShots(PythonRandom random, int doc)
     {
-        if (_shots == 0 || _task.FewShot.Rule == FewShotRule.FirstN)
+        var most = _shots + (TakesItselfOut ? 1 : 0);
+        if (_shots == 0)
         {
-            return [.. Enumerable.Range(0, _shots)];
+            return [];
         }
-        if (!TakesItselfOut)
+        IEnumerable<int> drawn =
+            _task.FewShot.Rule == FewShotRule.FirstN ? Enumerable.Range(0, most) : random.Sample(_pool.Count, most);
+        if (TakesItselfOut)
         {
-            return random.Sample(_pool.Count, _shots);
+            var self = _rows[doc].GetRawText();
+            drawn = drawn.Where(shot => !string.Equals(_pool[shot].GetRawText(), self, StringComparison.Ordinal));
         }
-        var self = _rows[doc].GetRawText();
-        return
-        [
-            .. random
-                .Sample(_pool.Count, _shots + 1)
-                .Where(shot => !string.Equals(_pool[shot].GetRawText(), self, StringComparison.Ordinal))
-                .Take(_shots),
-        ];
+        return [.. drawn.Take(_shots)];
     }
 
     /// <summary>With as many of the drawn examples as the task's limit of tokens allows.</summary>

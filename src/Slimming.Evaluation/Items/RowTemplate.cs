@@ -97,11 +97,9 @@ internal sealed class RowTemplate(TaskDefinition task, JsonElement row)
                     return value;
                 }
             }
-            throw new FormatException($"no field {string.Join(" or ", candidates)}; the row has {FieldNames()}");
+            throw Absent(string.Join(" or ", candidates));
         }
-        return TryPath(name, out var found)
-            ? found
-            : throw new FormatException($"no field {name}; the row has {FieldNames()}");
+        return TryPath(name, out var found) ? found : throw Absent(name);
     }
 
     private bool TryPath(string path, out JsonElement value)
@@ -131,7 +129,18 @@ internal sealed class RowTemplate(TaskDefinition task, JsonElement row)
         return value.ValueKind != JsonValueKind.Null;
     }
 
-    private string FieldNames() => string.Join(", ", row.EnumerateObject().Select(property => property.Name));
+    /// <summary>A field without a value counts as absent, and is told as empty.</summary>
+    private FormatException Absent(string name) =>
+        new(
+            $"no field {name}; the row has "
+                + string.Join(
+                    ", ",
+                    row.EnumerateObject()
+                        .Select(field =>
+                            field.Value.ValueKind == JsonValueKind.Null ? $"{field.Name} (null)" : field.Name
+                        )
+                )
+        );
 
     private static string ToText(JsonElement value, string name) =>
         value.ValueKind switch

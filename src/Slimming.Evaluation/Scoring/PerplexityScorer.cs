@@ -131,7 +131,8 @@ internal sealed class PerplexityScorer(TaskDefinition task, IScoringEngine engin
         }
         var sum = answers.Sum(answer => answer.LogLikelihood);
         return double.IsFinite(sum)
-            ? -sum
+            // Not -sum: a row without tokens has 0, not -0.
+            ? 0 - sum
             : throw new SlimmingException(ExitCode.Failed, $"task {task.Name}, doc {doc}: log-likelihood is {sum}");
     }
 

@@ -42,7 +42,7 @@ public sealed record Equivalence
     }
 
     /// <summary>
-    /// n 0/1 items of which not one changed: a difference as large as the margin needs as large a share of changed items,
+    /// n items scored from 0 to 1 of which not one changed: a difference as large as the margin needs as large a share of changed items,
     /// and none among n then has probability (1 - margin)^n.
     /// </summary>
     public static Equivalence OfUnchanged(long n, double low, double high) =>

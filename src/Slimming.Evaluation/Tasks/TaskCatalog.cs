@@ -60,7 +60,7 @@ public static class TaskCatalog
     {
         if (YamlText.Problem(yaml) is var (problem, at))
         {
-            throw NotATask(origin, yaml, at, problem, null);
+            throw NotATask(origin, Line(yaml, at), at, problem, null);
         }
         TaskDefinition? task;
         try
@@ -74,7 +74,8 @@ public static class TaskCatalog
         }
         catch (YamlException error)
         {
-            throw NotATask(origin, yaml, error.Start.Line, TaskShape.Problem(error), error);
+            var line = Line(yaml, error.Start.Line);
+            throw NotATask(origin, line, error.Start.Line, TaskShape.Problem(error, line), error);
         }
         task = (task ?? throw new SlimmingException(ExitCode.Usage, $"{origin}: the task file is empty")) with
         {
@@ -85,10 +86,12 @@ public static class TaskCatalog
         return task;
     }
 
-    private static SlimmingException NotATask(string origin, string yaml, long line, string problem, Exception? inner)
+    private static string Line(string yaml, long number) =>
+        yaml.Split('\n').ElementAtOrDefault((int)number - 1)?.Trim() ?? "";
+
+    private static SlimmingException NotATask(string origin, string text, long line, string problem, Exception? inner)
     {
         const int most = 100;
-        var text = yaml.Split('\n').ElementAtOrDefault((int)line - 1)?.Trim() ?? "";
         text = text.Length > most ? text[..most] + "..." : text;
         return new SlimmingException(ExitCode.Usage, $"{origin}: line {line} ({text}): {problem}", inner);
     }

@@ -18,6 +18,14 @@ internal static partial class TaskShape
     private const int LongestName = 200;
     private const int LongestJoint = 1000;
 
+    private static readonly Type[] Parts =
+    [
+        typeof(TaskDefinition),
+        typeof(SplitDefinition),
+        typeof(FewShotDefinition),
+        typeof(ExtractDefinition),
+    ];
+
     private static readonly HashSet<string> Names =
     [
         nameof(TaskDefinition.Name),
@@ -38,17 +46,37 @@ internal static partial class TaskShape
     public static void Check(TaskDefinition task, string origin) => CheckRecord(task, origin, "");
 
     /// <summary>What the reader stumbled over, in words of a task file, not of its classes.</summary>
-    public static string Problem(YamlException error) =>
+    /// <param name="error">As the reader has it.</param>
+    /// <param name="line">The line of the file that it is about.</param>
+    public static string Problem(YamlException error, string line) =>
         error switch
         {
+            { InnerException: ArgumentException } when Choices(line) is { } choices => choices,
             { InnerException: FormatException or OverflowException } => "expected a whole number within its bounds",
             _ when UnknownKey().Match(error.Message) is { Success: true } unknown
                     && typeof(TaskShape).Assembly.GetType(unknown.Groups["type"].Value) is { } type =>
                 $"unknown key '{unknown.Groups["key"].Value}'; known are {string.Join(", ", KeysOf(type))}",
             _ when ClassName().IsMatch((error.InnerException ?? error).Message) =>
-                "expected another kind of value (docs/tasks.md lists the keys)",
+                "expected another kind of value (docs/tasks.md lists the keys); a text with braces or a colon stands in quotes",
             _ => error.InnerException?.Message ?? error.Message,
         };
+
+    /// <summary>What the key on a line may be, where it is one of a few words.</summary>
+    private static string? Choices(string line) =>
+        Parts
+            .SelectMany(part => part.GetProperties())
+            .Select(property =>
+                (
+                    Key: UnderscoredNamingConvention.Instance.Apply(property.Name),
+                    Type: Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType
+                )
+            )
+            .Where(key => key.Type.IsEnum && Regex.IsMatch(line, $@"(^|[\s{{,]){key.Key}\s*:"))
+            .Select(key =>
+                $"{key.Key}: expected one of "
+                + string.Join(", ", Enum.GetNames(key.Type).Select(UnderscoredNamingConvention.Instance.Apply))
+            )
+            .FirstOrDefault();
 
     private static IEnumerable<string> KeysOf(Type type) =>
         type.GetProperties().Where(IsKey).Select(property => UnderscoredNamingConvention.Instance.Apply(property.Name));

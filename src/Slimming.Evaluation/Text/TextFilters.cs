@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.RegularExpressions;
 
 namespace Slimming.Evaluation.Text;
@@ -98,7 +99,7 @@ public static partial class TextFilters
         {
             return "";
         }
-        var length = System.Text.Rune.GetRuneAt(text, 0).Utf16SequenceLength;
+        var length = Rune.GetRuneAt(text, 0).Utf16SequenceLength;
         return PythonText.Lower(text[..length]) + text[length..];
     }
 
@@ -118,7 +119,30 @@ public static partial class TextFilters
         text = string.Concat(
             PythonText.Lower(text).Where(c => !(c < 128 && (char.IsPunctuation(c) || char.IsSymbol(c))))
         );
-        return string.Join(' ', PythonText.Split(Articles().Replace(text, " ")));
+        return string.Join(' ', PythonText.Split(WithoutArticles(text)));
+    }
+
+    /// <summary>A blank for each word that is an article. Words end as Python has it: .NET's \b takes other characters for letters.</summary>
+    private static string WithoutArticles(string text)
+    {
+        StringBuilder result = new(text.Length);
+        var start = 0;
+        foreach (var rune in text.EnumerateRunes().Append(new Rune(' ')))
+        {
+            if (PythonText.IsWord(rune))
+            {
+                result.Append(rune.ToString());
+                continue;
+            }
+            if (result.ToString(start, result.Length - start) is "a" or "an" or "the")
+            {
+                result.Length = start;
+                result.Append(' ');
+            }
+            result.Append(rune.ToString());
+            start = result.Length;
+        }
+        return result.ToString();
     }
 
     // METHODS.md section 6: strip; " [title]" to ". "; bracketed words out; every pair of blanks to one, in one pass.
@@ -161,9 +185,6 @@ public static partial class TextFilters
         }
         return text;
     }
-
-    [GeneratedRegex(@"\b(a|an|the)\b")]
-    private static partial Regex Articles();
 
     [GeneratedRegex("'(.*)'")]
     private static partial Regex Quoted();
