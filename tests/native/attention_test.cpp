@@ -116,12 +116,17 @@ TEST(Attention, EverySizeAndShape) {
         expect_attention(backend, {2, 1, 16, {130}, 12, 1.5}, false, "cap and window");
         expect_attention(backend, {2, 1, 16, {130}, 1}, false, "window of one");
         expect_attention(backend, {1, 1, 16, {40}, 500}, true, "window beyond the sequence");
+        // Several tiles of keys; above 1,024 tokens a head is computed in two parts.
+        expect_attention(backend, {2, 1, 16, {601}}, false, "two tiles");
+        expect_attention(backend, {1, 1, 12, {5, 1041, 3}}, false, "two parts");
+        expect_attention(backend, {1, 1, 16, {1041}, 70, 1.5}, false, "rows that see nothing of the first part");
+        expect_attention(backend, {1, 1, 16, {1041}, 700}, false, "a window over both parts");
     });
 }
 
 TEST(Attention, PackedEqualsAloneForAnyThreads) {
     for (const slm::Kernels *kernels : available_kernels()) {
-        const Case c{4, 2, 20, {50, 1, 97, 16}, 30, 0};
+        const Case c{4, 2, 20, {50, 1, 1100, 16}, 30, 0};
         const Inputs in(c, 402);
         slm::ThreadPool one(1), many(5);
         slm::CpuBackend single(one, *kernels), several(many, *kernels);
@@ -169,9 +174,10 @@ Result run_rounded(Backend &backend, const Inputs &in, size_t first, size_t last
 
 TEST(AttentionRounded, StaysNearF64) {
     on_every_bf16_backend([](Backend &backend) {
-        for (const Case &c :
-             {Case{2, 1, 16, {1}}, Case{2, 1, 16, {33, 2}}, Case{3, 3, 32, {130}}, Case{4, 2, 80, {51, 64}},
-              Case{2, 1, 128, {97}}, Case{2, 1, 16, {130, 5}, 12, 1.5}, Case{2, 1, 64, {257}, 50}}) {
+        for (const Case &c : {Case{2, 1, 16, {1}}, Case{2, 1, 16, {33, 2}}, Case{3, 3, 32, {130}},
+                              Case{4, 2, 80, {51, 64}}, Case{2, 1, 128, {97}}, Case{2, 1, 16, {130, 5}, 12, 1.5},
+                              Case{2, 1, 64, {257}, 50}, Case{2, 1, 16, {601}}, Case{1, 1, 16, {5, 1041, 3}},
+                              Case{1, 1, 16, {1041}, 70, 1.5}, Case{1, 1, 16, {1041}, 700}}) {
             const Inputs in(c, 404);
             ASSERT_TRUE(backend.rounds_attention(in.shape));
             const Result got = run_rounded(backend, in, 0, c.lengths.size());
@@ -201,7 +207,7 @@ TEST(AttentionRounded, StaysNearF64) {
 
 TEST(AttentionRounded, PackedEqualsAloneForAnyThreads) {
     for (const slm::Kernels *kernels : available_bf16_kernels()) {
-        const Inputs in({4, 2, 32, {50, 1, 97, 16}, 30, 0}, 405);
+        const Inputs in({4, 2, 32, {50, 1, 1100, 16}, 30, 0}, 405);
         slm::ThreadPool one(1), many(5);
         slm::CpuBackend single(one, *kernels), several(many, *kernels);
         const Result packed = run_rounded(single, in, 0, 4), threaded = run_rounded(several, in, 0, 4);

@@ -9,6 +9,7 @@
 namespace slm {
 
 inline constexpr int64_t kQueryBlock = 48;
+inline constexpr int64_t kKeyTile = 512;  // scores of a block against a tile, and all that is made of them, stay in L2
 
 inline int64_t round_up(int64_t n, int64_t to) {
     return (n + to - 1) / to * to;
@@ -20,20 +21,35 @@ struct AttentionCall {
     ConstValues q, k, v;
     Values out;
     float *lse;
-    ConstValues dout;  // from here on the backward's
-    float *dq;
+    ConstValues dout;            // from here on the backward's
+    float *dq[2];                // of the keys before and from first_key_of_second
     float *dk_heads, *dv_heads;  // [T, n_head * head_dim]
 
     int64_t q_width() const { return shape.n_head * shape.head_dim; }
     int64_t kv_width() const { return shape.n_head_kv * shape.head_dim; }
 };
 
-// One head of one sequence: rows first .. first + n, values at these offsets. The rows of its ancestors come before.
+// One head of one sequence, or one of two parts of it: rows first .. first + n, values at these offsets. The rows of
+// its ancestors come before.
 struct AttentionItem {
     int64_t sequence, head, first, n, q, kv;
     int64_t inherited;  // rows of the ancestors
+    int part;
+    int64_t begin, end;  // the part: rows in the forward, keys in the backward
     int64_t seen() const { return inherited + n; }
 };
+
+// Where a long head is cut in two of about the same work, so that few heads keep many threads busy: by its length
+// alone, as the cut decides in which order sums are taken.
+inline constexpr int64_t kLongestWhole = 1024;
+inline int64_t first_row_of_second(const AttentionShape &shape, int64_t n) {
+    if (n <= kLongestWhole) return n;
+    return (shape.window > 0 ? n / 2 : n * 7 / 10) / kQueryBlock * kQueryBlock;
+}
+inline int64_t first_key_of_second(const AttentionShape &shape, int64_t n) {
+    if (n <= kLongestWhole) return n;
+    return std::max(kKeyTile, (shape.window > 0 ? n / 2 : n * 3 / 10) / kKeyTile * kKeyTile);
+}
 
 // One head of all rows that a sequence sees, ancestors first, as out[seen, head_dim]; x and `at` as in the call.
 template <typename T>
@@ -60,6 +76,23 @@ inline KeyRange keys_of_block(const AttentionShape &shape, int64_t first, int64_
     return {keys_of_row(shape, first).begin / kPanel * kPanel, first + rows};
 }
 
+// Counted from the first key of a tile.
+inline KeyRange within(KeyRange keys, int64_t from, int64_t to) {
+    const int64_t begin = std::clamp(keys.begin, from, to), end = std::clamp(keys.end, begin, to);
+    return {begin - from, end - from};
+}
+
+inline int64_t last_row_of_key(const AttentionShape &shape, int64_t n, int64_t key) {
+    return shape.window > 0 ? std::min(n, key + shape.window) - 1 : n - 1;
+}
+
+// Rows whose window lies behind the part's keys get nothing from them.
+inline void clear_blind_rows(const AttentionShape &shape, const AttentionItem &at, float *dq, int64_t ld) {
+    const int64_t last = last_row_of_key(shape, at.n, at.end - 1);
+    for (int64_t r = (last / kQueryBlock + 1) * kQueryBlock; r < at.n; ++r)
+        std::memset(dq + r * ld, 0, static_cast<size_t>(shape.head_dim) * sizeof(float));
+}
+
 inline void clear_head(int64_t n, int64_t head_dim, float *dk, float *dv, int64_t ld) {
     for (int64_t i = 0; i < n; ++i) {
         std::memset(dk + i * ld, 0, static_cast<size_t>(head_dim) * sizeof(float));
@@ -69,26 +102,22 @@ inline void clear_head(int64_t n, int64_t head_dim, float *dk, float *dv, int64_
 
 // One thread's work space for rounded values.
 struct HeadScratchBf16 {
-    uint16_t *k_panels, *v_panels;   // panels of 64 keys, pairs along the head
-    uint16_t *pairs;                 // pairs along keys, panels of 64 of the head's values
-    uint16_t *q_pairs, *d_pairs;     // a block of queries and of output gradients, pairs along rows
-    uint16_t *p_turned, *ds_turned;  // [keys, kQueryBlock]
-    float *scores, *d_scores;        // [kQueryBlock, ld]
-    float *out;                      // [kQueryBlock, head_dim]
+    uint16_t *k_panels, *v_panels;        // panels of 64 keys, pairs along the head
+    uint16_t *pairs, *q_pairs, *d_pairs;  // pairs along rows, panels of 64 of the head's values: k or v, q, dout
+    uint16_t *p_turned, *ds_turned;       // [kKeyTile, kQueryBlock]
+    float *scores, *d_scores;             // [kQueryBlock, kKeyTile]
+    float *deltas;                        // of each row, dout . out
+    float *out;                           // [kQueryBlock, head_dim]
     int64_t ld;
 
     HeadScratchBf16(Arena &arena, const AttentionShape &shape, int64_t max_tokens) {
         ld = round_up(max_tokens, kPanel);
         const int64_t padded = round_up(shape.head_dim, kPanel);
-        k_panels = arena.take<uint16_t>(ld * shape.head_dim);
-        v_panels = arena.take<uint16_t>(ld * shape.head_dim);
-        pairs = arena.take<uint16_t>(ld * padded);
-        q_pairs = arena.take<uint16_t>(kQueryBlock * padded);
-        d_pairs = arena.take<uint16_t>(kQueryBlock * padded);
-        p_turned = arena.take<uint16_t>(kQueryBlock * ld);
-        ds_turned = arena.take<uint16_t>(kQueryBlock * ld);
-        scores = arena.take<float>(kQueryBlock * ld);
-        d_scores = arena.take<float>(kQueryBlock * ld);
+        for (uint16_t **panels : {&k_panels, &v_panels}) *panels = arena.take<uint16_t>(ld * shape.head_dim);
+        for (uint16_t **panels : {&pairs, &q_pairs, &d_pairs}) *panels = arena.take<uint16_t>(ld * padded);
+        for (uint16_t **turned : {&p_turned, &ds_turned}) *turned = arena.take<uint16_t>(kQueryBlock * kKeyTile);
+        for (float **tile : {&scores, &d_scores}) *tile = arena.take<float>(kQueryBlock * kKeyTile);
+        deltas = arena.take<float>(ld);
         out = arena.take<float>(kQueryBlock * shape.head_dim);
     }
 };

@@ -27,11 +27,17 @@ void pack_pairs(const Kernels &kernels, const uint16_t *x, int64_t ld, int64_t n
     }
 }
 
+// scores[rows, kKeyTile) = x k^T for these keys
 void score_block(const Kernels &kernels, const uint16_t *x, int64_t ldx, int64_t rows, int64_t head_dim,
-                 const uint16_t *panels, int64_t begin, int64_t end, float *scores, int64_t ld) {
-    for (int64_t j = begin; j < end; j += kPanel)
-        kernels.gemm_bf16({rows, std::min<int64_t>(kPanel, round_up(end - j, 16)), head_dim, x, ldx,
-                           panels + j / kPanel * head_dim * kPanel, scores + j, ld, false});
+                 const uint16_t *panels, KeyRange keys, float *scores) {
+    for (int64_t j = keys.begin; j < keys.end; j += kPanel)
+        kernels.gemm_bf16({rows, std::min<int64_t>(kPanel, round_up(keys.end - j, 16)), head_dim, x, ldx,
+                           panels + j / kPanel * head_dim * kPanel, scores + j - keys.begin, kKeyTile, false});
+}
+
+// What softmax left over a tile of scores.
+const uint16_t *tile_bf16(const float *scores) {
+    return reinterpret_cast<const uint16_t *>(scores);
 }
 
 // c[m, head_dim] (=|+=) a[m, k] times rows from..from+k of packed pairs
@@ -40,13 +46,6 @@ void times_pairs(const Kernels &kernels, int64_t m, int64_t k, const uint16_t *a
     for (int64_t column = 0; column < head_dim; column += kPanel)
         kernels.gemm_bf16({m, std::min<int64_t>(kPanel, head_dim - column), k, a, lda,
                            panels + column * panel_rows + from * kPanel, c + column, ldc, add});
-}
-
-// Rows of scores become bf16 where they lie; their stride in values doubles.
-uint16_t *round_row(const Kernels &kernels, float *row, int64_t n) {
-    uint16_t *out = reinterpret_cast<uint16_t *>(row);
-    kernels.to_bf16(n, row, out);
-    return out;
 }
 
 }  // namespace
@@ -63,25 +62,30 @@ void attention_head_bf16(const Kernels &kernels, const AttentionCall &call, cons
         k = v = s.v_panels;
         ld = hd;
     }
-    pack_keys(kernels, k, ld, at.seen(), hd, s.k_panels);
+    pack_keys(kernels, k, ld, at.inherited + at.end, hd, s.k_panels);
     if (at.inherited > 0) gather_seen(call, at, call.v.bf16(), s.v_panels);
-    pack_pairs(kernels, v, ld, at.seen(), s.ld, hd, s.pairs);
-    for (int64_t block = 0; block < at.n; block += kQueryBlock) {
-        const int64_t rows = std::min(kQueryBlock, at.n - block), first = at.inherited + block;
-        const auto [begin, end] = keys_of_block(shape, first, rows);
-        const int64_t keys = round_up(end - begin, 2);
-        score_block(kernels, q + block * q_width, q_width, rows, hd, s.k_panels, begin, end, s.scores, s.ld);
-        for (int64_t r = 0; r < rows; ++r) {
-            const KeyRange seen = keys_of_row(shape, first + r);
-            float *row = s.scores + r * s.ld + begin;
-            call.lse[(at.first + block + r) * shape.n_head + at.head] =
-                kernels.softmax_row(keys, seen.begin - begin, seen.end - begin, shape.scale, shape.softcap, row);
-            round_row(kernels, row, keys);
+    pack_pairs(kernels, v, ld, at.inherited + at.end, s.ld, hd, s.pairs);
+    for (int64_t block = at.begin; block < at.end; block += kQueryBlock) {
+        const int64_t rows = std::min(kQueryBlock, at.end - block), first = at.inherited + block;
+        const KeyRange keys = keys_of_block(shape, first, rows);
+        SoftmaxSum sums[kQueryBlock];
+        for (int64_t from = keys.begin; from < keys.end; from += kKeyTile) {
+            const int64_t to = std::min(from + kKeyTile, keys.end), width = round_up(to - from, 2);
+            score_block(kernels, q + block * q_width, q_width, rows, hd, s.k_panels, {from, to}, s.scores);
+            for (int64_t r = 0; r < rows; ++r) {
+                const KeyRange seen = within(keys_of_row(shape, first + r), from, to);
+                const float shrink = kernels.softmax_tile(width, seen.begin, seen.end, shape.scale, shape.softcap,
+                                                          s.scores + r * kKeyTile, Format::BF16, &sums[r]);
+                if (from > keys.begin && shrink != 1.0f) kernels.scale(hd, shrink, {s.out + r * hd, Format::F32});
+            }
+            times_pairs(kernels, rows, width, tile_bf16(s.scores), 2 * kKeyTile, s.pairs, s.ld, from, hd, s.out, hd,
+                        from > keys.begin);
         }
-        times_pairs(kernels, rows, keys, reinterpret_cast<const uint16_t *>(s.scores + begin), 2 * s.ld, s.pairs, s.ld,
-                    begin, hd, s.out, hd, false);
-        for (int64_t r = 0; r < rows; ++r)
+        for (int64_t r = 0; r < rows; ++r) {
+            kernels.scale(hd, static_cast<float>(1.0 / sums[r].sum), {s.out + r * hd, Format::F32});
             kernels.to_bf16(hd, s.out + r * hd, call.out.bf16() + at.q + (block + r) * q_width);
+            call.lse[(at.first + block + r) * shape.n_head + at.head] = sums[r].log();
+        }
     }
 }
 
@@ -90,40 +94,48 @@ void attention_head_backward_bf16(const Kernels &kernels, const AttentionCall &c
     const AttentionShape &shape = call.shape;
     const int64_t n = at.n, hd = shape.head_dim, q_width = call.q_width(), kv_width = call.kv_width();
     const uint16_t *q = call.q.bf16() + at.q, *dout = call.dout.bf16() + at.q, *out = call.out.bf16() + at.q;
-    const uint16_t *k = call.k.bf16() + at.kv;
-    pack_keys(kernels, k, kv_width, n, hd, s.k_panels);
-    pack_keys(kernels, call.v.bf16() + at.kv, kv_width, n, hd, s.v_panels);
-    pack_pairs(kernels, k, kv_width, n, s.ld, hd, s.pairs);
-    float *dk = call.dk_heads + at.q, *dv = call.dv_heads + at.q;
-    clear_head(n, hd, dk, dv, q_width);
+    const int64_t first = at.begin, own = at.end - at.begin;
+    const uint16_t *k = call.k.bf16() + at.kv + first * kv_width, *v = call.v.bf16() + at.kv + first * kv_width;
+    pack_keys(kernels, k, kv_width, own, hd, s.k_panels + first * hd);
+    pack_keys(kernels, v, kv_width, own, hd, s.v_panels + first * hd);
+    pack_pairs(kernels, k, kv_width, own, s.ld, hd, s.pairs + first * kPanel);
+    // The first block of rows may begin before the part's first key.
+    const int64_t first_row = first / kQueryBlock * kQueryBlock;
+    pack_pairs(kernels, q + first_row * q_width, q_width, n - first_row, s.ld, hd, s.q_pairs + first_row * kPanel);
+    pack_pairs(kernels, dout + first_row * q_width, q_width, n - first_row, s.ld, hd, s.d_pairs + first_row * kPanel);
+    for (int64_t r = first_row; r < n; ++r) s.deltas[r] = kernels.dot(hd, dout + r * q_width, out + r * q_width);
+    float *dk = call.dk_heads + at.q, *dv = call.dv_heads + at.q, *dq = call.dq[at.part] + at.q;
+    clear_head(own, hd, dk + first * q_width, dv + first * q_width, q_width);
+    clear_blind_rows(shape, at, dq, q_width);
 
-    for (int64_t block = 0; block < n; block += kQueryBlock) {
-        const int64_t rows = std::min(kQueryBlock, n - block), even = round_up(rows, 2), row = block * q_width;
-        const auto [begin, end] = keys_of_block(shape, block, rows);
-        const int64_t keys = round_up(end - begin, 2);
-        // forward: P = softmax(scale q k^T), out = P v
-        score_block(kernels, q + row, q_width, rows, hd, s.k_panels, begin, end, s.scores, s.ld);
-        score_block(kernels, dout + row, q_width, rows, hd, s.v_panels, begin, end, s.d_scores, s.ld);
-        for (int64_t r = 0; r < rows; ++r) {
-            const KeyRange seen = keys_of_row(shape, block + r);
-            const float delta = kernels.dot(hd, dout + row + r * q_width, out + row + r * q_width);
-            float *p = s.scores + r * s.ld + begin, *ds = s.d_scores + r * s.ld + begin;
-            kernels.softmax_row_backward(keys, seen.begin - begin, seen.end - begin, shape.scale, shape.softcap,
-                                         call.lse[(at.first + block + r) * shape.n_head + at.head], delta, p, ds);
-            round_row(kernels, p, keys);
-            round_row(kernels, ds, keys);
+    // A tile of keys and its gradients stay near while the rows that see it pass.
+    for (int64_t tile = first; tile < at.end; tile += kKeyTile) {
+        const int64_t last = last_row_of_key(shape, n, std::min(tile + kKeyTile, at.end) - 1);
+        for (int64_t block = tile / kQueryBlock * kQueryBlock; block <= last; block += kQueryBlock) {
+            const int64_t rows = std::min(kQueryBlock, n - block), even = round_up(rows, 2), row = block * q_width;
+            const KeyRange keys = keys_of_block(shape, block, rows);
+            const int64_t from = std::max(keys.begin, tile), to = std::min({keys.end, at.end, tile + kKeyTile});
+            const int64_t count = to - from, width = round_up(count, 2);
+            // forward: P = softmax(scale q k^T), out = P v
+            score_block(kernels, q + row, q_width, rows, hd, s.k_panels, {from, to}, s.scores);
+            score_block(kernels, dout + row, q_width, rows, hd, s.v_panels, {from, to}, s.d_scores);
+            for (int64_t r = 0; r < rows; ++r) {
+                const KeyRange seen = within(keys_of_row(shape, block + r), from, to);
+                kernels.softmax_backward_tile(width, seen.begin, seen.end, shape.scale, shape.softcap,
+                                              call.lse[(at.first + block + r) * shape.n_head + at.head],
+                                              s.deltas[block + r], s.scores + r * kKeyTile, s.d_scores + r * kKeyTile,
+                                              Format::BF16);
+            }
+            const uint16_t *p = tile_bf16(s.scores), *ds = tile_bf16(s.d_scores);
+            times_pairs(kernels, rows, width, ds, 2 * kKeyTile, s.pairs, s.ld, from, hd, dq + row, q_width,
+                        from > std::max(keys.begin, first));
+            kernels.turn_bf16(p, 2 * kKeyTile, rows, count, s.p_turned, kQueryBlock);
+            kernels.turn_bf16(ds, 2 * kKeyTile, rows, count, s.ds_turned, kQueryBlock);
+            times_pairs(kernels, count, even, s.ds_turned, kQueryBlock, s.q_pairs, s.ld, block, hd, dk + from * q_width,
+                        q_width, true);
+            times_pairs(kernels, count, even, s.p_turned, kQueryBlock, s.d_pairs, s.ld, block, hd, dv + from * q_width,
+                        q_width, true);
         }
-        const uint16_t *p = reinterpret_cast<const uint16_t *>(s.scores + begin);
-        const uint16_t *ds = reinterpret_cast<const uint16_t *>(s.d_scores + begin);
-        times_pairs(kernels, rows, keys, ds, 2 * s.ld, s.pairs, s.ld, begin, hd, call.dq + at.q + row, q_width, false);
-        kernels.turn_bf16(p, 2 * s.ld, rows, end - begin, s.p_turned, kQueryBlock);
-        kernels.turn_bf16(ds, 2 * s.ld, rows, end - begin, s.ds_turned, kQueryBlock);
-        pack_pairs(kernels, q + row, q_width, rows, kQueryBlock, hd, s.q_pairs);
-        pack_pairs(kernels, dout + row, q_width, rows, kQueryBlock, hd, s.d_pairs);
-        times_pairs(kernels, end - begin, even, s.ds_turned, kQueryBlock, s.q_pairs, kQueryBlock, 0, hd,
-                    dk + begin * q_width, q_width, true);
-        times_pairs(kernels, end - begin, even, s.p_turned, kQueryBlock, s.d_pairs, kQueryBlock, 0, hd,
-                    dv + begin * q_width, q_width, true);
     }
 }
 

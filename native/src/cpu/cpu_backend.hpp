@@ -123,7 +123,8 @@ class CpuBackend final : public Backend {
     void outer_block_bf16(const OuterJob &job, int64_t m, int64_t rows, int64_t column, int64_t n, int64_t k0,
                           int64_t k1, float *c, int64_t ldc, int thread) const;
     template <typename Scratch, typename Body>
-    void each_head(const AttentionCall &call, char *scratch, const Body &body);
+    void each_head(const AttentionCall &call, char *scratch, int64_t (*cut)(const AttentionShape &, int64_t),
+                   const Body &body);
 
     static constexpr int64_t kDepth = 1024;                      // k values packed at once in f32, twice that in bf16
     static constexpr int64_t kPanelBytes = kDepth * kPanel * 4;  // 256 KiB: stays in L2

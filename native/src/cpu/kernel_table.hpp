@@ -39,8 +39,8 @@ static Kernels make_kernels(const char *name, slm_isa isa) {
     k.scale = scale;
     k.rope = rope;
     k.sum_squares = sum_squares;
-    k.softmax_row = softmax_row;
-    k.softmax_row_backward = softmax_row_backward;
+    k.softmax_tile = softmax_tile;
+    k.softmax_backward_tile = softmax_backward_tile;
     k.dot = dot_values;
     k.cross_entropy = cross_entropy;
     k.log_sum_exp = log_sum_exp;

@@ -1,6 +1,7 @@
 // The inner loops of the CPU backend, one table per instruction set. Nothing here knows threads or models.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "ops/values.hpp"
@@ -64,6 +65,13 @@ typedef void (*PackRows)(const uint8_t *w, int64_t row_bytes, int64_t n_rows, in
 typedef void (*PackColumns)(const uint8_t *w, int64_t row_bytes, int64_t n_rows, int64_t column, int64_t n_columns,
                             uint16_t *panel);
 
+// A row of softmax, read tile by tile.
+struct SoftmaxSum {
+    float top = -INFINITY;
+    double sum = 0;  // of e^(c - top)
+    float log() const { return top + static_cast<float>(std::log(sum)); }
+};
+
 struct Kernels {
     const char *name;
     slm_isa isa;
@@ -103,12 +111,14 @@ struct Kernels {
     void (*rope)(bool pairs, int64_t half, int64_t head_dim, const float *cos, const float *sin, float sign,
                  const float *x, Values y);
     double (*sum_squares)(int64_t n, const float *x);
-    // s = scale * s, capped when cap > 0; entries outside [begin, end) become 0; returns log-sum-exp over [begin, end)
-    // and leaves exp(s - lse) in s[0, n).
-    float (*softmax_row)(int64_t n, int64_t begin, int64_t end, float scale, float cap, float *s);
-    // s becomes the probabilities from the saved lse, dp becomes d loss / d (raw score).
-    void (*softmax_row_backward)(int64_t n, int64_t begin, int64_t end, float scale, float cap, float lse, float delta,
-                                 float *s, float *dp);
+    // One tile of a row of scores, c = scale * s, capped when cap > 0: e^(c - top) comes to lie over s in this format,
+    // top being the largest c of the row so far; entries outside [begin, end) become 0. Returns the factor by which
+    // all that was summed with the last top shrinks.
+    float (*softmax_tile)(int64_t n, int64_t begin, int64_t end, float scale, float cap, float *s, Format out,
+                          SoftmaxSum *row);
+    // Over s come the probabilities e^(c - lse), over dp comes d loss / d (raw score).
+    void (*softmax_backward_tile)(int64_t n, int64_t begin, int64_t end, float scale, float cap, float lse, float delta,
+                                  float *s, float *dp, Format out);
     float (*dot)(int64_t n, ConstValues x, ConstValues y);  // of one format
     // Returns the loss -log softmax(x)[target]; gradient.data != nullptr receives softmax - onehot (may lie over x).
     double (*cross_entropy)(int64_t n, float cap, float *x, int64_t target, Values gradient);

@@ -237,39 +237,68 @@ static double log_sum(int64_t n, float top, const float *x) {
     return std::log(sum);
 }
 
-static void clear(float *begin, float *end) {
-    if (end > begin) std::memset(begin, 0, static_cast<size_t>(end - begin) * sizeof(float));
+template <typename T>
+static inline void clear_outside(int64_t n, int64_t begin, int64_t end, T *x) {
+    if (begin > 0) std::memset(x, 0, static_cast<size_t>(begin) * sizeof(T));
+    if (end < n) std::memset(x + end, 0, static_cast<size_t>(n - end) * sizeof(T));
 }
 
-static float softmax_row(int64_t n, int64_t begin, int64_t end, float factor, float cap, float *s) {
-    clear(s, s + begin);
-    clear(s + end, s + n);
-    scale(end - begin, factor, s + begin);
-    if (cap > 0) softcap(end - begin, cap, s + begin);
-    const float top = row_max(end - begin, s + begin);
-    const double sum = row_exp_sum(end - begin, top, s + begin, s + begin);
-    scale(end - begin, static_cast<float>(1.0 / sum), s + begin);
-    return top + static_cast<float>(std::log(sum));
+// Calls body with a place of this format over x; vectors taken in order are read before their place is written.
+template <typename Body>
+static inline void over(float *x, Format format, const Body &body) {
+    typed(Values{x, format}, body);
+}
+
+static inline float scaled_max(int64_t n, float factor, const float *x) {
+    vf largest = set1(-INFINITY);
+    for_vectors(n, [&](int64_t i, int64_t count) {
+        largest = max((count == kLanes ? load(x + i) : load_part(x + i, count, x[i])) * factor, largest);
+    });
+    return max_lanes(largest);
+}
+
+static float softmax_tile(int64_t n, int64_t begin, int64_t end, float factor, float cap, float *s, Format out,
+                          SoftmaxSum *row) {
+    if (cap > 0) {
+        scale(end - begin, factor, s + begin);
+        softcap(end - begin, cap, s + begin);
+        factor = 1.0f;
+    }
+    const float largest = scaled_max(end - begin, factor, s + begin), top = row->top > largest ? row->top : largest;
+    vf sum{};
+    over(s, out, [&](auto *p) {
+        for_vectors(end - begin, [&](int64_t i, int64_t count) {
+            const vf e = exp(fma(take(s + begin + i, count), set1(factor), set1(-top)));
+            put(p + begin + i, count, e);
+            sum += count == kLanes ? e : keep_lanes(e, count);
+        });
+        clear_outside(n, begin, end, p);
+    });
+    const float shrink = begin == end || row->top == top ? 1.0f : exp(set1(row->top - top))[0];
+    *row = {top, row->sum * shrink + sum_lanes(sum)};
+    return shrink;
 }
 
 // forward: p = exp(c - lse), c = cap(factor * s)
-static void softmax_row_backward(int64_t n, int64_t begin, int64_t end, float factor, float cap, float lse, float delta,
-                                 float *s, float *dp) {
-    clear(s, s + begin);
-    clear(s + end, s + n);
-    clear(dp, dp + begin);
-    clear(dp + end, dp + n);
-    scale(end - begin, factor, s + begin);
-    for_vectors(end - begin, [&](int64_t i, int64_t count) {
-        vf score = take(s + begin + i, count), slope = set1(1.0f);
-        if (cap > 0) {
-            const vf t = tanh(score / cap);
-            score = cap * t;
-            slope = 1.0f - t * t;
-        }
-        const vf p = exp(score - lse);
-        put(s + begin + i, count, p);
-        put(dp + begin + i, count, p * (take(dp + begin + i, count) - delta) * slope * factor);
+static void softmax_backward_tile(int64_t n, int64_t begin, int64_t end, float factor, float cap, float lse,
+                                  float delta, float *s, float *dp, Format out) {
+    over(s, out, [&](auto *probability) {
+        auto *gradient = reinterpret_cast<decltype(probability)>(dp);
+        for_vectors(end - begin, [&](int64_t i, int64_t count) {
+            vf score = take(s + begin + i, count), slope = set1(factor);
+            if (cap > 0) {
+                const vf t = tanh(score * factor / cap);
+                score = cap * t - lse;
+                slope = (1.0f - t * t) * factor;
+            } else {
+                score = fma(score, set1(factor), set1(-lse));
+            }
+            const vf p = exp(score), d = take(dp + begin + i, count);
+            put(probability + begin + i, count, p);
+            put(gradient + begin + i, count, p * (d - delta) * slope);
+        });
+        clear_outside(n, begin, end, probability);
+        clear_outside(n, begin, end, gradient);
     });
 }
 

@@ -136,11 +136,18 @@ static inline float sum_lanes(vf v) {
 }
 
 static inline float max_lanes(vf v) {
+#if defined(__AVX512F__)
+    const __m256 half = _mm256_max_ps(_mm512_castps512_ps256((__m512)v), _mm512_extractf32x8_ps((__m512)v, 1));
+    const __m128 quarter = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    const __m128 pair = _mm_max_ps(quarter, _mm_movehl_ps(quarter, quarter));
+    return _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)));
+#else
     float x[kLanes];
     std::memcpy(x, &v, sizeof v);
     for (int width = kLanes / 2; width > 0; width /= 2)
         for (int i = 0; i < width; ++i) x[i] = x[i] > x[i + width] ? x[i] : x[i + width];
     return x[0];
+#endif
 }
 
 // Partial vectors at the end of a row.
@@ -178,6 +185,13 @@ static inline void store_part(uint16_t *p, int64_t n, vf v) {
     std::memcpy(p, x, static_cast<size_t>(n) * sizeof(uint16_t));
 }
 
+// The first n lanes, zeros behind them.
+static inline vf keep_lanes(vf v, int64_t n) {
+    float x[kLanes];
+    store(x, v);
+    return load_part(x, n);
+}
+
 // v[2i] = v[2i + 1] = p[i]
 static inline vf load_twice(const float *p) {
 #if defined(__AVX512F__)
@@ -201,12 +215,33 @@ static inline vf swap_pairs(vf v) {
 #endif
 }
 
+// To the nearest whole number; |x| below 2^22.
+static inline vf nearest(vf x) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
+    const vf shifter = set1(12582912.0f);  // 1.5 * 2^23
+    return (x + shifter) - shifter;
+#endif
+}
+
+// x 2^n of a whole n from -126 to 127
+static inline vf times_power(vf x, vf n) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_scalef_ps((__m512)x, (__m512)n);
+#else
+    const vi exponent = (__builtin_convertvector(n, vi) + 127) << 23;
+    vf power;
+    std::memcpy(&power, &exponent, sizeof power);
+    return x * power;
+#endif
+}
+
 // e^x within 2 units in the last place; 0 below -87.3, finite at the top. Range reduction by ln 2 in two parts, then
 // the Taylor polynomial to degree 7 on [-ln2/2, ln2/2].
 static inline vf exp(vf x) {
     x = min(set1(88.3762589f), max(set1(-87.3365448f), x));  // in this order NaN stays NaN
-    const vf shifter = set1(12582912.0f);                    // 1.5 * 2^23: adding it rounds to the nearest integer
-    const vf n = (x * set1(1.44269504f) + shifter) - shifter;
+    const vf n = nearest(x * set1(1.44269504f));
     vf r = fma(n, set1(-0.693359375f), x);
     r = fma(n, set1(2.12194440e-4f), r);
     vf p = set1(1.0f / 5040);
@@ -217,10 +252,7 @@ static inline vf exp(vf x) {
     p = fma(p, r, set1(0.5f));
     p = fma(p, r, set1(1.0f));
     p = fma(p, r, set1(1.0f));
-    const vi exponent = (__builtin_convertvector(n, vi) + 127) << 23;
-    vf scale;
-    std::memcpy(&scale, &exponent, sizeof scale);
-    return p * scale;
+    return times_power(p, n);
 }
 
 static inline vf sigmoid(vf x) {
