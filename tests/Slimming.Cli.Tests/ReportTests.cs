@@ -91,7 +91,11 @@ public sealed class ReportTests : IDisposable
         if (done)
         {
             store.Complete([
-                new("gsm8k", "1", "exact_match_flexible", value, 100, 0.0457, 0.2189, 0.3958, "e", "m", "c"),
+                new("gsm8k", "1", "exact_match_flexible", value, 100, 0.0457, 0.2189, 0.3958, "e", "m", "c")
+                {
+                    Truncated = 7,
+                },
+                new("kl", "1", "mean_kl", 0.000_123_4, 40, 0.000_01, null, null, "e", "m", "c"),
                 new("wiki", "1", "word_perplexity", 25.5, 40, null, null, null, "e", "m", "c"),
             ]);
         }
@@ -110,7 +114,8 @@ public sealed class ReportTests : IDisposable
         output.ShouldContain("1 training run(s), 2 scored run(s)");
         var html = File.ReadAllText(Out);
         html.ShouldContain(
-            "<td class=\"n\">0.300<span class=\"under\">&plusmn; 0.046</span><span class=\"under\">[0.219, 0.396]</span></td>"
+            "<td class=\"n\">0.300<span class=\"under\">&plusmn; 0.046</span><span class=\"under\">[0.219, 0.396]</span>"
+                + "<span class=\"under\">7 truncated</span></td>"
         );
         html.ShouldContain("exact_<wbr>match_<wbr>flexible, n = 100<");
         html.ShouldContain("<td class=\"n\">0.420<span");
@@ -118,6 +123,8 @@ public sealed class ReportTests : IDisposable
         html.IndexOf(">base<span", StringComparison.Ordinal)
             .ShouldBeLessThan(html.IndexOf(">adapter<span", StringComparison.Ordinal));
         html.ShouldContain("word_<wbr>perplexity &darr;");
+        html.ShouldContain("mean_<wbr>kl &darr;");
+        html.ShouldContain(">0.000123<");
         html.ShouldContain("1.7163");
         html.ShouldContain("1.4922");
         html.ShouldContain("\"evalLoss\":[1.7163,null,null,1.4922]");
@@ -201,6 +208,32 @@ public sealed class ReportTests : IDisposable
         html.ShouldNotContain("item 5, right to wrong");
         html.ShouldContain("&lt;script&gt;alert(1)&lt;/script&gt; 6");
         html.ShouldNotContain(s_hostile[0]);
+    }
+
+    [Fact]
+    public void SeveralRunsGetMeanAndSpread()
+    {
+        // Ten items: 8 right, then 7, 6 and 8.
+        string[] folders =
+        [
+            .. new[] { ("base", 8), ("seed1", 7), ("seed2", 6), ("seed3", 8) }.Select(run =>
+                ScoredFolder.Write(
+                    Path.Combine(_folder, run.Item1),
+                    ScoredFolder.Settings(run.Item1, "my_task"),
+                    Enumerable.Range(0, 10).Select(i => ScoredFolder.Choice("my_task", i, i < run.Item2))
+                )
+            ),
+        ];
+        Run([.. folders[..2], "--out", Out]).Code.ShouldBe(ExitCode.Done);
+        File.ReadAllText(Out).ShouldNotContain("Mean and spread");
+        Run([.. folders, "--out", Out, "--force"]).Code.ShouldBe(ExitCode.Done);
+        var html = File.ReadAllText(Out);
+        html.ShouldContain("Mean and spread over the 3 runs");
+        html.ShouldContain(
+            "my_<wbr>task<span class=\"under\">acc, 3 runs</span></td><td class=\"n\">-0.100<span class=\"under\">0.100</span>"
+        );
+        html.ShouldContain("-0.200 to 0.000");
+        html.ShouldContain("<td class=\"n\"><span class=\"run\">seed1</span>0.000");
     }
 
     [Fact]

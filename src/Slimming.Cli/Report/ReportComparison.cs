@@ -25,6 +25,7 @@ internal sealed class ReportComparison(StringBuilder html)
             return;
         }
         var start = runs[0];
+        var all = new List<RunComparison>();
         html.Append($"<section>\n<h2>Differences from {ReportPage.Text(start.Label)}</h2>\n");
         foreach (var run in runs.Skip(1))
         {
@@ -36,6 +37,7 @@ internal sealed class ReportComparison(StringBuilder html)
                 var found = OverlapCheck.Add(compared, [.. training.Select(curve => curve.Folder)], [], notes.Add).Runs[
                     0
                 ];
+                all.Add(found);
                 Forest(found);
                 Study(found);
                 Distances(found);
@@ -51,6 +53,7 @@ internal sealed class ReportComparison(StringBuilder html)
                 html.Append($"<p class=\"note\">Not compared: {ReportPage.Text(error.Message)}</p>\n");
             }
         }
+        Spread(RunComparer.Spread(all, _options));
         html.Append(
             FormattableString.Invariant(
                 $"<p class=\"muted\">Dot: tuned minus base; bar: 95 % interval by paired bootstrap (BCa), or Student's t; grey band: a margin of &plusmn;{_options.Margin} within which a difference counts as none. p after Holm over the tasks of a run; equivalent: two one-sided tests against the margin. Perplexities: difference of the logarithm, less is better.</p>\n</section>\n"
@@ -76,6 +79,30 @@ internal sealed class ReportComparison(StringBuilder html)
             }
             html.Append("</tbody></table>\n");
         }
+    }
+
+    /// <summary>What several runs of one recipe (seeds) have in common; folded, for the runs of a page may be different things.</summary>
+    private void Spread(IReadOnlyList<TaskSpread> tasks)
+    {
+        if (tasks.Count == 0)
+        {
+            return;
+        }
+        html.Append(
+            $"<details><summary>Mean and spread over the {tasks.Max(task => task.Runs)} runs, where they differ in their seed alone</summary>\n"
+                + "<table class=\"scores\"><thead><tr><th>task</th><th class=\"n\">mean difference<span class=\"under\">deviation over runs</span></th>"
+                + "<th class=\"n\">95 % interval<span class=\"under\">lowest to highest</span></th></tr></thead>\n<tbody>\n"
+        );
+        foreach (var task in tasks)
+        {
+            var interval = task.Interval is { } near ? $"[{Signed(near.Low)}, {Signed(near.High)}]" : "&ndash;";
+            html.Append(
+                $"<tr><td>{ReportPage.Name(task.Task)}<span class=\"under\">{ReportPage.Name(task.Metric)}, {task.Runs} runs</span></td>"
+                    + $"<td class=\"n\">{Signed(task.MeanDifference)}<span class=\"under\">{Signed(task.Deviation ?? 0)[1..]}</span></td>"
+                    + $"<td class=\"n\">{interval}<span class=\"under\">{Signed(task.Lowest)} to {Signed(task.Highest)}</span></td></tr>\n"
+            );
+        }
+        html.Append("</tbody></table></details>\n");
     }
 
     private void Row(string task, MetricComparison metric, double scale)
@@ -143,7 +170,7 @@ internal sealed class ReportComparison(StringBuilder html)
         foreach (var task in run.Overlap?.Found ?? [])
         {
             html.Append(
-                $"<details><summary>{ReportPage.Text(task.Task)}: {task.Found.Count} of {task.Items} items share {run.Overlap!.Words} words in a row with training rows</summary>\n"
+                $"<details><summary>{ReportPage.Name(task.Task)}: {task.Found.Count} of {task.Items} items share {run.Overlap!.Words} words in a row with training rows</summary>\n"
                     + "<table class=\"settings\"><tbody>\n"
             );
             foreach (var item in task.Found.Take(ShownItems))
@@ -165,7 +192,7 @@ internal sealed class ReportComparison(StringBuilder html)
                 continue;
             }
             html.Append(
-                $"<details><summary>{ReportPage.Text(task.Task)}: {moves.RightWrong} right to wrong, {moves.WrongRight} wrong to "
+                $"<details><summary>{ReportPage.Name(task.Task)}: {moves.RightWrong} right to wrong, {moves.WrongRight} wrong to "
                     + $"right, {moves.RightRight} stayed right, {moves.WrongWrong} stayed wrong</summary>\n"
             );
             foreach (var kind in moves.Items.GroupBy(item => item.Kind))

@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Slimming.Evaluation.Scoring;
 using Slimming.Gguf;
 using Slimming.Results;
 using Slimming.Shared;
@@ -49,9 +50,17 @@ internal sealed class ReportPage
 
     private static string Number(double value) => value.ToString("0.0000", CultureInfo.InvariantCulture);
 
-    /// <summary>Three decimals tell what the items of a benchmark can tell; perplexities need fewer.</summary>
+    /// <summary>Three decimals tell what the items of a benchmark can tell; perplexities need fewer, divergences more.</summary>
     private static string Score(double value) =>
-        value.ToString(Math.Abs(value) < 10 ? "0.000" : "0.00", CultureInfo.InvariantCulture);
+        value.ToString(
+            Math.Abs(value) switch
+            {
+                > 0 and < 0.01 => "G3",
+                < 10 => "0.000",
+                _ => "0.00",
+            },
+            CultureInfo.InvariantCulture
+        );
 
     private static string Resource(string name)
     {
@@ -118,12 +127,13 @@ internal sealed class ReportPage
         {
             return;
         }
+        var isMany = runs.Count > 2;
         _html.Append(
-            "<section>\n<h2>Scores</h2>\n<div class=\"scroll\"><table class=\"scores\">\n<thead><tr><th>task</th>"
+            $"<section>\n<h2>Scores</h2>\n<div class=\"scroll\"><table class=\"scores{(isMany ? " many" : "")}\">\n<thead><tr><th>task</th>"
         );
         foreach (var run in runs)
         {
-            _html.Append($"<th class=\"n\">{Text(run.Label)}<span class=\"under\">{Text(run.Info.Label)}</span></th>");
+            _html.Append($"<th class=\"n\">{Name(run.Label)}<span class=\"under\">{Name(run.Info.Label)}</span></th>");
         }
         _html.Append("</tr></thead>\n<tbody>\n");
         foreach (var (task, metric) in runs.SelectMany(r => r.Metrics).Select(m => (m.Task, m.Metric)).Distinct())
@@ -131,30 +141,32 @@ internal sealed class ReportPage
             var cells = runs.Select(r => r.Metrics.FirstOrDefault(m => m.Task == task && m.Metric == metric)).ToArray();
             var counts = string.Join(" / ", cells.OfType<MetricRow>().Select(c => c.N).Distinct().Order());
             _html.Append(
-                $"<tr><td>{Name(task)}<span class=\"under\">{Name(metric)}{(LowerIsBetter(metric) ? " &darr;" : "")}, n = {counts}</span></td>"
+                $"<tr><td>{Name(task)}<span class=\"under\">{Name(metric)}{(ItemMetrics.IsLoss(metric) ? " &darr;" : "")}, n = {counts}</span></td>"
             );
-            foreach (var cell in cells)
+            foreach (var (cell, run) in cells.Zip(runs))
             {
-                _html.Append($"<td class=\"n\">{(cell is null ? "&ndash;" : Cell(cell))}</td>");
+                // On a narrow screen the head is gone and each run stands on a line of its own.
+                var name = isMany ? $"<span class=\"run\">{Name(run.Label)}</span>" : "";
+                _html.Append($"<td class=\"n\">{name}{(cell is null ? "&ndash;" : Cell(cell))}</td>");
             }
             _html.Append("</tr>\n");
         }
         _html.Append(
-            "</tbody></table></div>\n<p class=\"muted\">Value, standard error, 95 % interval; n items; &darr; lower is better. "
+            "</tbody></table></div>\n<p class=\"muted\">Value, standard error, 95 % interval; n items; &darr; lower is better; truncated: "
+                + "items that did not fit the model's context and lost their oldest tokens. "
                 + "Each interval is of one run alone: runs scored on the same items can differ clearly even where their "
                 + "intervals overlap.</p>\n</section>\n"
         );
     }
 
-    private static bool LowerIsBetter(string metric) =>
-        metric.Contains("perplexity", StringComparison.Ordinal) || metric is "bits_per_byte" or "nll";
-
     private static string Cell(MetricRow row)
     {
         var error = row.Stderr is { } stderr ? $"<span class=\"under\">&plusmn; {Score(stderr)}</span>" : "";
-        return row is { IntervalLow: { } low, IntervalHigh: { } high }
-            ? $"{Score(row.Value)}{error}<span class=\"under\">[{Score(low)}, {Score(high)}]</span>"
-            : Score(row.Value) + error;
+        var interval = row is { IntervalLow: { } low, IntervalHigh: { } high }
+            ? $"<span class=\"under\">[{Score(low)}, {Score(high)}]</span>"
+            : "";
+        var truncated = row.Truncated > 0 ? $"<span class=\"under\">{row.Truncated} truncated</span>" : "";
+        return Score(row.Value) + error + interval + truncated;
     }
 
     private void Training(TrainCurve run, int index)

@@ -108,13 +108,14 @@
   }
 
   draw();
-  const resized = new ResizeObserver((entries) => {
+  // In the next frame: a plot that changes its height here would be observed again at once, of which browsers complain.
+  const resized = new ResizeObserver((entries) => requestAnimationFrame(() => {
     for (const { target } of entries) {
       const plot = plots.find((p) => p.id === target.id);
       const width = target.clientWidth;
       if (plot.chart && width > 0 && width !== plot.chart.width) plot.chart.setSize({ width, height: plot.height(width) });
     }
-  });
+  }));
   plots.forEach((plot) => resized.observe(document.getElementById(plot.id)));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   // Paper is white: the plots are drawn again in the colours of the print rules, and back afterwards.

@@ -28,7 +28,7 @@ public static class RunComparer
             using var tuned = ScoredItems.Open(directory);
             runs.Add(Compare(start, tuned, options, cancellation));
         }
-        return new Comparison(options, baseDirectory, runs, runs.Count > 1 ? [.. Spread(runs, options)] : []);
+        return new Comparison(options, baseDirectory, runs, Spread(runs, options));
     }
 
     private static RunComparison Compare(
@@ -136,32 +136,40 @@ public static class RunComparer
         return metric.PEquivalence <= options.Alpha ? "equivalent" : "undecided";
     }
 
-    private static IEnumerable<TaskSpread> Spread(List<RunComparison> runs, ComparisonOptions options)
+    /// <summary>Mean and spread of every task that two of the runs or more have, by its primary metric.</summary>
+    /// <param name="runs">Runs of one base.</param>
+    /// <param name="options">As they were compared.</param>
+    public static IReadOnlyList<TaskSpread> Spread(IReadOnlyList<RunComparison> runs, ComparisonOptions options)
     {
-        foreach (var task in runs[0].Tasks)
+        ArgumentNullException.ThrowIfNull(runs);
+        ArgumentNullException.ThrowIfNull(options);
+        var spread = new List<TaskSpread>();
+        foreach (var task in runs.SelectMany(run => run.Tasks).DistinctBy(task => task.Task))
         {
-            var found = runs.Select(run => run.Tasks.FirstOrDefault(other => other.Task == task.Task))
-                .OfType<TaskComparison>()
+            var found = runs.SelectMany(run => run.Tasks)
+                .Where(other => other.Task == task.Task && other.Primary.Metric == task.Primary.Metric)
                 .Select(other => other.Primary)
-                .Where(metric => metric.Metric == task.Primary.Metric)
                 .ToList();
             if (found.Count < 2)
             {
                 continue;
             }
             double[] differences = [.. found.Select(metric => metric.Difference)];
-            yield return new TaskSpread(
-                task.Task,
-                task.Primary.Metric,
-                found.Count,
-                task.Primary.Base.Value,
-                found.Average(metric => metric.Tuned.Value),
-                differences.Average(),
-                Means.Deviation(differences),
-                differences.Min(),
-                differences.Max(),
-                WeightedMean.Of(differences).Test().Interval(options.Level)
+            spread.Add(
+                new TaskSpread(
+                    task.Task,
+                    task.Primary.Metric,
+                    found.Count,
+                    task.Primary.Base.Value,
+                    found.Average(metric => metric.Tuned.Value),
+                    differences.Average(),
+                    Means.Deviation(differences),
+                    differences.Min(),
+                    differences.Max(),
+                    WeightedMean.Of(differences).Test().Interval(options.Level)
+                )
             );
         }
+        return spread;
     }
 }
