@@ -253,6 +253,7 @@ public sealed class ReportTests : IDisposable
                                 ScoredFolder.Choice(task, i, i < 4) with
                                 {
                                     Contexts = [task == "piqa" && i == 3 ? words : $"question {i}"],
+                                    Groups = task == "piqa" ? null : ["mmlu"],
                                     ChoiceLogprobs = [0, Math.Log(3)],
                                 }
                             )

@@ -8,9 +8,7 @@ namespace Slimming.Cli.Report;
 /// <summary>How far the models' confidence in their multiple-choice answers can be believed: diagrams and calibration error.</summary>
 internal static class ReportCalibration
 {
-    private const string ManySubjects = "mmlu_";
-
-    /// <summary>A task (all MMLU subjects as one) with the runs that have it.</summary>
+    /// <summary>A task (the members of a group as one) with the runs that have it.</summary>
     internal sealed record Chart(string Task, IReadOnlyList<(string Run, Calibration Found)> Runs);
 
     /// <summary>Calibration of every multiple-choice task that a run has.</summary>
@@ -34,7 +32,8 @@ internal static class ReportCalibration
         {
             return null;
         }
-        var task = row.Task.StartsWith(ManySubjects, StringComparison.Ordinal) ? "mmlu" : row.Task;
+        // Groups stand from the whole to its parts.
+        var task = row.Groups is { Count: > 0 } groups ? groups[0] : row.Task;
         return (task, new Answered(Calibration.ConfidenceOf(choices), right > 0.5, row.Cluster));
     }
 
