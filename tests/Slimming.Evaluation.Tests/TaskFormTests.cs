@@ -1,8 +1,10 @@
 using System.IO.Compression;
+using System.Text.RegularExpressions;
 using Slimming.Evaluation.Items;
 using Slimming.Evaluation.Scoring;
 using Slimming.Evaluation.Tasks;
 using Slimming.Results;
+using Slimming.TestSupport;
 
 namespace Slimming.Evaluation.Tests;
 
@@ -299,6 +301,38 @@ public sealed class TaskFormTests : IDisposable
             item.Shots.Count.ShouldBe(3);
             item.Shots.ShouldNotContain((int)item.Doc);
             item.Contexts.Single().ShouldNotContain($"answer {item.Doc}");
+        }
+    }
+
+    /// <summary>Task files of docs/tasks.md, each with a row of its data.</summary>
+    [Fact]
+    public void TheExamplesOfTheDocumentationRun()
+    {
+        var text = File.ReadAllText(Path.Combine(SharedFiles.RepoRoot, "docs", "tasks.md"));
+        var examples = Regex.Matches(
+            text,
+            @"^    # (?<file>\S+\.yaml); a row of (?<data>\S+): (?<row>.+)\n(?<yaml>(    .+\n)+)",
+            RegexOptions.Multiline | RegexOptions.ExplicitCapture
+        );
+        examples.Count.ShouldBe(3);
+        foreach (var parts in examples.Select(example => example.Groups))
+        {
+            Write(parts["data"].Value, [.. Enumerable.Repeat(parts["row"].Value, 4)]);
+            var yaml = parts["yaml"].Value.Replace("\n    ", "\n", StringComparison.Ordinal).Trim();
+            var task = TaskCatalog.Parse(yaml, parts["file"].Value);
+            parts["file"].Value.ShouldBe(task.Name + ".yaml");
+            var items = new ItemBuilder(task, _folder.FullName, task.IsRunningText ? null : 0).Build(0, null).ToList();
+            items.Count.ShouldBe(4);
+            items[0].Contexts.Single().ShouldNotBeEmpty();
+            if (task.Name == "capitals")
+            {
+                (items[0].Gold, items[0].Continuations[1]).ShouldBe((1, " Paris"));
+            }
+            if (task.Name == "sums")
+            {
+                var row = Answer(task, " 4,2\n", items[0].Targets);
+                (row.ExactMatchStrict, row.ExactMatchFlexible).ShouldBe((1, 1));
+            }
         }
     }
 
