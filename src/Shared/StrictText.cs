@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text;
+using System.Text.Json;
 using System.Text.Unicode;
 using Slimming.Gguf;
 
@@ -35,6 +36,41 @@ internal static class StrictText
             at += used;
         }
         return $"byte {at + 1}: found 0x{text[at]:X2}, which is no UTF-8; expected a text in UTF-8";
+    }
+
+    /// <summary>"byte 12: ..." (from 1); null where the text is empty or one JSON value.</summary>
+    public static string? NotJson(byte[] line)
+    {
+        var text = line.AsSpan();
+        text = text.StartsWith(Encoding.UTF8.Preamble) ? text[3..] : text;
+        text = text.Trim(" \t\r"u8);
+        if (text.IsEmpty)
+        {
+            return null;
+        }
+        Utf8JsonReader reader = new(text);
+        try
+        {
+            // A line may hold a list: then the file is no JSONL, and lines say nothing.
+            while (reader.Read())
+            {
+                if (reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName && reader.ValueIsEscaped)
+                {
+                    _ = reader.GetString();
+                }
+            }
+            return null;
+        }
+        catch (InvalidOperationException)
+        {
+            return $"byte {reader.TokenStartIndex + 1}: found a text with one half of a surrogate pair (\\ud800 to \\udfff); "
+                + "expected both halves";
+        }
+        catch (JsonException e)
+        {
+            return $"byte {e.BytePositionInLine + 1}: found no whole JSON object ({e.Message.Split(" LineNumber")[0]}); "
+                + "expected one on each line";
+        }
     }
 
     private static ReadOnlySpan<byte> ReadBytes(string path)

@@ -28,6 +28,10 @@ public sealed class Rescorer
         ArgumentNullException.ThrowIfNull(definitions);
         _from = from;
         var names = Tasks(from);
+        if (names.Count == 0)
+        {
+            throw new SlimmingException(ExitCode.Usage, $"{from.Folder}: its summary lists no task");
+        }
         var stranger = definitions.FirstOrDefault(task => !names.Contains(task.Name, StringComparer.Ordinal));
         if (stranger is not null)
         {
@@ -87,15 +91,24 @@ public sealed class Rescorer
         foreach (var task in _tasks)
         {
             long count = 0;
+            long items = 0;
             foreach (var old in _from.ReadItems(texts: true, tokens: true, task.Name))
             {
                 cancellation.ThrowIfCancellationRequested();
                 var row = Score(task, old) with { TaskVersion = task.Version };
                 count += Differs(old, row) ? 1 : 0;
+                items++;
                 if (!to.Finished.Contains(row.Key))
                 {
                     to.Append(row);
                 }
+            }
+            if (items == 0)
+            {
+                throw new SlimmingException(
+                    ExitCode.Usage,
+                    $"{_from.Folder}: task {task.Name} is in the summary but has no items"
+                );
             }
             changed.Add(new RescoredTask(task.Name, count));
         }

@@ -35,5 +35,27 @@ public sealed class DuckDbRow(IReadOnlyList<string> columns, object?[] values)
     public bool? Flag(string column) => (bool?)this[column];
 
     /// <summary>A list column's elements, or null.</summary>
-    public T[]? List<T>(string column) => this[column] is Array list ? list.Cast<T>().ToArray() : null;
+    /// <exception cref="ResultsException">An element is null or of another type.</exception>
+    public T[]? List<T>(string column) => this[column] is Array list ? Elements<T>(list, column) : null;
+
+    /// <summary>A column of lists of lists, or null.</summary>
+    /// <exception cref="ResultsException">An element is null or of another type.</exception>
+    public T[][]? Lists<T>(string column) =>
+        List<Array>(column) is { } lists ? [.. lists.Select(list => Elements<T>(list, column))] : null;
+
+    private static T[] Elements<T>(Array list, string column)
+    {
+        var elements = new T[list.Length];
+        var at = 0;
+        foreach (var element in list)
+        {
+            elements[at++] = element is T value
+                ? value
+                : throw new ResultsException(
+                    ResultsFault.Failed,
+                    $"column '{column}', element {at - 1} (from 0): found {element?.GetType().Name ?? "null"}, expected {typeof(T).Name}"
+                );
+        }
+        return elements;
+    }
 }

@@ -9,7 +9,8 @@ internal static class ResultColumns
     private static readonly DuckDbType s_integers = DuckDbType.ListOf(DuckDbType.BigInt);
     private static readonly DuckDbType s_texts = DuckDbType.ListOf(DuckDbType.Varchar);
 
-    private static readonly ResultColumn<ItemRow>[] s_key =
+    /// <summary>What every file of items, texts or tokens begins with.</summary>
+    public static IReadOnlyList<ResultColumn<ItemRow>> Key { get; } =
     [
         new("task", DuckDbType.Varchar, r => r.Task),
         new("doc", DuckDbType.BigInt, r => r.Doc),
@@ -55,7 +56,7 @@ internal static class ResultColumns
 
     public static IReadOnlyList<ResultColumn<ItemRow>> Texts { get; } =
     [
-        .. s_key,
+        .. Key,
         new("contexts", s_texts, r => r.Contexts),
         new("continuations", s_texts, r => r.Continuations),
         new("questions", s_texts, r => r.Questions),
@@ -63,7 +64,7 @@ internal static class ResultColumns
 
     public static IReadOnlyList<ResultColumn<ItemRow>> Tokens { get; } =
     [
-        .. s_key,
+        .. Key,
         new("ctx_ids", DuckDbType.ListOf(s_integers), r => r.CtxIds),
         new("cont_ids", DuckDbType.ListOf(s_integers), r => r.ContIds),
     ];

@@ -108,7 +108,7 @@ internal sealed partial class ResultParts(DuckDb db, string folder)
     }
 
     [GeneratedRegex(
-        @"^(?<first>[0-9]+)(-(?<last>[0-9]+))?$",
+        @"^(?<first>[0-9]{1,9})(-(?<last>[0-9]{1,9}))?$",
         RegexOptions.ExplicitCapture | RegexOptions.CultureInvariant
     )]
     private static partial Regex NumbersPattern();

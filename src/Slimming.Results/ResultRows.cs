@@ -3,17 +3,16 @@ namespace Slimming.Results;
 /// <summary>Rows read from results files, as records.</summary>
 internal static class ResultRows
 {
-    public static ItemKey Key(DuckDbRow row) =>
-        new(row.Text("task")!, row.Integer("doc")!.Value, row.Text("item_hash")!);
+    public static ItemKey Key(DuckDbRow row) => new(Text(row, "task"), Whole(row, "doc"), Text(row, "item_hash"));
 
     public static ItemRow Item(DuckDbRow row) =>
         new()
         {
-            Task = row.Text("task")!,
-            TaskVersion = row.Text("task_version")!,
-            Doc = row.Integer("doc")!.Value,
-            ItemHash = row.Text("item_hash")!,
-            PromptHash = row.Text("prompt_hash")!,
+            Task = Text(row, "task"),
+            TaskVersion = Text(row, "task_version"),
+            Doc = Whole(row, "doc"),
+            ItemHash = Text(row, "item_hash"),
+            PromptHash = Text(row, "prompt_hash"),
             // Results written before these columns were added have none.
             Cluster = Has(row, "cluster") ? row.Text("cluster") : null,
             Subject = Has(row, "subject") ? row.Text("subject") : null,
@@ -45,34 +44,33 @@ internal static class ResultRows
             SameTop1 = Has(row, "same_top_1") ? row.Integer("same_top_1") : null,
         };
 
-    public static ItemRow WithTexts(ItemRow item, DuckDbRow row) =>
-        item with
+    /// <summary>A row of texts or tokens: the item that it belongs to, and what it adds.</summary>
+    public static (ItemKey Key, Func<ItemRow, ItemRow> Add) Side(DuckDbRow row, string kind)
+    {
+        var key = Key(row);
+        if (kind == "tokens")
         {
-            Contexts = row.List<string>("contexts"),
-            Continuations = row.List<string>("continuations"),
-            Questions = Has(row, "questions") ? row.List<string>("questions") : null,
-        };
-
-    public static ItemRow WithTokens(ItemRow item, DuckDbRow row) =>
-        item with
-        {
-            CtxIds = Nested(row["ctx_ids"]),
-            ContIds = Nested(row["cont_ids"]),
-        };
+            var (contextIds, continuationIds) = (row.Lists<long>("ctx_ids"), row.Lists<long>("cont_ids"));
+            return (key, item => item with { CtxIds = contextIds, ContIds = continuationIds });
+        }
+        var (contexts, continuations) = (row.List<string>("contexts"), row.List<string>("continuations"));
+        var questions = Has(row, "questions") ? row.List<string>("questions") : null;
+        return (key, item => item with { Contexts = contexts, Continuations = continuations, Questions = questions });
+    }
 
     public static MetricRow Metric(DuckDbRow row) =>
         new(
-            row.Text("task")!,
-            row.Text("task_version")!,
-            row.Text("metric")!,
-            row.Number("value")!.Value,
-            row.Integer("n")!.Value,
+            Text(row, "task"),
+            Text(row, "task_version"),
+            Text(row, "metric"),
+            row.Number("value") ?? throw Missing("value"),
+            Whole(row, "n"),
             row.Number("stderr"),
             row.Number("interval_low"),
             row.Number("interval_high"),
-            row.Text("engine")!,
-            row.Text("machine")!,
-            row.Text("commit")!
+            Text(row, "engine"),
+            Text(row, "machine"),
+            Text(row, "commit")
         )
         {
             Truncated = Has(row, "truncated") ? row.Integer("truncated") ?? 0 : 0,
@@ -81,6 +79,10 @@ internal static class ResultRows
 
     private static bool Has(DuckDbRow row, string column) => row.Columns.Contains(column, StringComparer.Ordinal);
 
-    private static long[][]? Nested(object? value) =>
-        (value as Array)?.Cast<Array>().Select(inner => inner.Cast<long>().ToArray()).ToArray();
+    private static string Text(DuckDbRow row, string column) => row.Text(column) ?? throw Missing(column);
+
+    private static long Whole(DuckDbRow row, string column) => row.Integer(column) ?? throw Missing(column);
+
+    private static ResultsException Missing(string column) =>
+        new(ResultsFault.Usage, $"column '{column}' is null; expected a value");
 }

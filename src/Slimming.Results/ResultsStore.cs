@@ -157,36 +157,48 @@ public sealed class ResultsStore : IDisposable
     /// <summary>The items in the order they were appended; texts and token ids only where asked for.</summary>
     public IEnumerable<ItemRow> ReadItems(bool texts = false, bool tokens = false, string? task = null)
     {
+        HashSet<ItemKey> seen = [];
         foreach (var part in _parts.List())
         {
-            var textRows = texts ? ReadSide(part, "texts") : [];
-            var tokenRows = tokens ? ReadSide(part, "tokens") : [];
-            var filter = task is null ? "" : " WHERE task = " + DuckDb.Quote(task);
-            foreach (
-                var row in _db.Query(
-                    $"SELECT * FROM read_parquet(?, hive_partitioning = false){filter}",
-                    _parts.Path("items", part)
-                )
-            )
+            var textRows = texts ? ReadSide(part, "texts", ResultColumns.Texts, task) : [];
+            var tokenRows = tokens ? ReadSide(part, "tokens", ResultColumns.Tokens, task) : [];
+            var path = _parts.Path("items", part);
+            foreach (var row in ParquetFiles.Read(_db, path, ResultColumns.Items, ResultRows.Item, task))
             {
-                var item = ResultRows.Item(row);
+                var item = row;
                 if (textRows.TryGetValue(item.Key, out var text))
                 {
-                    item = ResultRows.WithTexts(item, text);
+                    item = text(item);
                 }
                 if (tokenRows.TryGetValue(item.Key, out var ids))
                 {
-                    item = ResultRows.WithTokens(item, ids);
+                    item = ids(item);
                 }
-                yield return item;
+                if (!seen.Add(item.Key))
+                {
+                    throw Twice(path, item.Key);
+                }
+                yield return ItemCheck.Require(item, path);
             }
         }
     }
 
-    public IReadOnlyList<MetricRow> ReadSummary() =>
-        _db.Query("SELECT * FROM read_parquet(?, hive_partitioning = false)", Path.Combine(Folder, SummaryName))
-            .Select(ResultRows.Metric)
-            .ToArray();
+    public IReadOnlyList<MetricRow> ReadSummary()
+    {
+        var path = Path.Combine(Folder, SummaryName);
+        var rows = ParquetFiles.Read(_db, path, ResultColumns.Summary, ResultRows.Metric).ToArray();
+        foreach (var row in rows)
+        {
+            if (ResultColumns.NonFinite(ResultColumns.Summary, row) is { } column)
+            {
+                throw new ResultsException(
+                    ResultsFault.Usage,
+                    $"{path}: task {row.Task}, metric {row.Metric}: {column} is not a finite number"
+                );
+            }
+        }
+        return rows;
+    }
 
     public void Dispose()
     {
@@ -256,15 +268,7 @@ public sealed class ResultsStore : IDisposable
         _parts.Clean();
         foreach (var part in _parts.List())
         {
-            foreach (
-                var row in _db.Query(
-                    "SELECT task, doc, item_hash FROM read_parquet(?, hive_partitioning = false)",
-                    _parts.Path("items", part)
-                )
-            )
-            {
-                _finished.Add(new ItemKey((string)row[0]!, (long)row[1]!, (string)row[2]!));
-            }
+            _finished.UnionWith(ParquetFiles.Read(_db, _parts.Path("items", part), ResultColumns.Key, ResultRows.Key));
             _nextPart = part.Last + 1;
         }
     }
@@ -277,11 +281,30 @@ public sealed class ResultsStore : IDisposable
         }
     }
 
-    private Dictionary<ItemKey, DuckDbRow> ReadSide(ResultPart part, string kind)
+    /// <summary>What a part's texts or tokens add to its items.</summary>
+    private Dictionary<ItemKey, Func<ItemRow, ItemRow>> ReadSide(
+        ResultPart part,
+        string kind,
+        IReadOnlyList<ResultColumn<ItemRow>> columns,
+        string? task
+    )
     {
         var path = _parts.Path(kind, part);
-        return File.Exists(path)
-            ? _db.Query("SELECT * FROM read_parquet(?, hive_partitioning = false)", path).ToDictionary(ResultRows.Key)
-            : [];
+        Dictionary<ItemKey, Func<ItemRow, ItemRow>> rows = [];
+        if (!File.Exists(path))
+        {
+            return rows;
+        }
+        foreach (var (key, add) in ParquetFiles.Read(_db, path, columns, row => ResultRows.Side(row, kind), task))
+        {
+            if (!rows.TryAdd(key, add))
+            {
+                throw Twice(path, key);
+            }
+        }
+        return rows;
     }
+
+    private static ResultsException Twice(string path, ItemKey key) =>
+        new(ResultsFault.Usage, $"{path}: task {key.Task}, doc {key.Doc}: is there twice; expected each item once");
 }

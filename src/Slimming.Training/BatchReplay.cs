@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.Training.Data;
@@ -64,7 +63,7 @@ public static class BatchReplay
         var folder =
             options?.Out ?? Path.GetFullPath(Path.Combine(Path.GetDirectoryName(Path.GetFullPath(batch))!, ".."));
         var record = RunRecord.Read(folder);
-        options = (options ?? record.Options.Deserialize<TrainOptions>(TrainOptions.JsonOptions)!) with
+        options = (options ?? record.ReadOptions(folder)) with
         {
             Data = [batch],
             Where = null,

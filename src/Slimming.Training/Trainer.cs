@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Slimming.Gguf;
 using Slimming.Interop;
 using Slimming.Models;
@@ -90,7 +89,7 @@ public static class Trainer
     )
     {
         var options = setup.Options;
-        var state = ReadCheckpoint(folder, context, sink);
+        var state = ReadCheckpoint(folder, context, setup.Data.Train, sink);
         var profile = options.Profile ? new RunProfile(sink, context) : null;
         sink = profile ?? sink;
         using MetricsFile metrics = new(folder.Metrics, state?.MetricsBytes ?? 0);
@@ -175,14 +174,19 @@ public static class Trainer
             best?.Step,
             steps.Count > 0 && steps[^1].Step < setup.Data.Train.TotalSteps,
             folder.Output(setup.Options),
-            record.Counts["train"].Deserialize<DataCounts>(RunRecord.JsonOptions)!
+            record.ReadTrainCounts(folder.Path)
         )
         {
             SkippedSteps = steps.Count(row => row.Skipped),
         };
     }
 
-    private static TrainState? ReadCheckpoint(RunFolder folder, NativeContext context, ITrainSink sink)
+    private static TrainState? ReadCheckpoint(
+        RunFolder folder,
+        NativeContext context,
+        ITrainSteps steps,
+        ITrainSink sink
+    )
     {
         if (!folder.Resuming)
         {
@@ -194,8 +198,31 @@ public static class Trainer
             context.Block(NativeBlock.Moment2)
         );
         var state = folder.Checkpoints.ReadNewest(blocks, sink.Warning);
+        if (state is not null)
+        {
+            RequirePlace(state, steps, folder.Checkpoints.PathOf(state.Step));
+        }
         sink.Note(state is null ? "no checkpoint yet: starting at step 0" : $"resuming at step {state.Step}");
         return state;
+    }
+
+    /// <exception cref="SlimmingException">Exit code 1: the data have no such step.</exception>
+    private static void RequirePlace(TrainState state, ITrainSteps steps, string checkpoint)
+    {
+        var isWithin =
+            state.Step <= steps.TotalSteps
+            && state.Epoch >= 0
+            && state.Epoch <= state.Step
+            && state.StepInEpoch >= 0
+            && state.StepInEpoch < steps.StepsIn(state.Epoch);
+        if (!isWithin)
+        {
+            throw new SlimmingException(
+                ExitCode.Failed,
+                $"{checkpoint}: state.json: found step {state.Step} of {steps.TotalSteps} as step {state.StepInEpoch} of epoch "
+                    + $"{state.Epoch}; expected a step that the data have; start again with --force"
+            );
+        }
     }
 
     private sealed class SilentSink : ITrainSink;

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 using Slimming.Gguf;
 
@@ -80,6 +81,32 @@ public sealed class ResumeTests : IDisposable
         answer.Error.ShouldContain("no sound checkpoint");
         answer.Error.ShouldContain("parameters.f32");
     }
+
+    [Theory]
+    [InlineData("epoch", 99)]
+    [InlineData("epoch", -1)]
+    [InlineData("step_in_epoch", 1_000_000)]
+    public void A_state_of_no_step_of_the_data_is_told(string name, int value)
+    {
+        var args = new TinyRun(_temp).Lora("a", "--checkpoint-every", "3", "--resume");
+        Cli.Done(args);
+        File.Delete(_temp["a/DONE"]);
+        var newest = Directory.GetDirectories(_temp["a/checkpoints"]).Order(StringComparer.Ordinal).Last();
+        var path = Path.Combine(newest, "state.json");
+        var before = Hash(path);
+        var state = JsonNode.Parse(File.ReadAllText(path))!;
+        state[name] = value;
+        File.WriteAllText(path, state.ToJsonString());
+        var sums = Path.Combine(newest, "SHA256SUMS");
+        File.WriteAllText(sums, File.ReadAllText(sums).Replace(before, Hash(path), StringComparison.Ordinal));
+
+        var answer = Cli.Run(args);
+
+        answer.Code.ShouldBe(ExitCode.Failed, answer.Error);
+        answer.Error.ShouldContain("state.json: found step");
+    }
+
+    private static string Hash(string path) => Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(path)));
 
     [Fact]
     public void Without_a_run_or_a_checkpoint_it_starts_at_step_0()

@@ -14,6 +14,8 @@ internal static class ChildRounds
     private const string Result = "result ";
     private const string Begun = "case ";
 
+    private static readonly TimeSpan s_patience = 12 * Rounds.MostTime;
+
     public static Report Run(Target target, int seed, long first, long count, DateTime? until)
     {
         Report report = new();
@@ -100,18 +102,18 @@ internal static class ChildRounds
     {
         if (hung)
         {
-            return "no answer in 10 s";
+            return $"no answer in {s_patience.TotalSeconds} s";
         }
         string[] ours = ["Unhandled exception", "Stack overflow", "Out of memory"];
         var whose = ours.Any(error.Contains) ? "our code ended the process" : Foreign;
         return $"{whose}: exit code {child.ExitCode}: {error.Trim().Split('\n')[^1]}";
     }
 
-    /// <summary>Null at the end, and where nothing comes for twice the longest that a case may take.</summary>
+    /// <summary>Null at the end, and where nothing comes for far longer than a case may take: the machine may be busy.</summary>
     private static string? ReadLine(Process child)
     {
         var line = child.StandardOutput.ReadLineAsync();
-        return line.Wait(2 * Rounds.MostTime) ? line.Result : null;
+        return line.Wait(s_patience) ? line.Result : null;
     }
 
     private static Process Start(Target target, int seed, long first, long count, DateTime? until)

@@ -45,5 +45,8 @@ internal abstract class Target : IDisposable
             ["jsonl"] = () => new DataTarget("jsonl"),
             ["csv"] = () => new DataTarget("csv"),
             ["parquet"] = () => new DataTarget("parquet"),
+            ["checkpoint"] = () => new CheckpointTarget(),
+            ["run"] = () => new RunTarget(),
+            ["results"] = () => new ResultsTarget(),
         };
 }

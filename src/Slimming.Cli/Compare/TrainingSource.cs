@@ -52,7 +52,7 @@ internal sealed record TrainingSource(string Name, IReadOnlyList<string> Files, 
             folder,
             [.. record.Data.Select(file => file.Path)],
             Text(record.Options["where"]),
-            Text(record.Options["sample"]) is { } sample ? int.Parse(sample, CultureInfo.InvariantCulture) : null,
+            SampleOf(record.Options["sample"], folder),
             (ulong)record.Seed
         );
     }
@@ -95,4 +95,12 @@ internal sealed record TrainingSource(string Name, IReadOnlyList<string> Files, 
     }
 
     private static string? Text(JsonNode? node) => node?.ToString();
+
+    private static int? SampleOf(JsonNode? node, string folder) =>
+        Text(node) is not { } text ? null
+        : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var rows) && rows > 0 ? rows
+        : throw new SlimmingException(
+            ExitCode.Usage,
+            $"{folder}: run.json: sample: expected a number of rows, found {text}"
+        );
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Slimming.Gguf;
@@ -27,15 +28,12 @@ internal sealed record TrainCurve(string Folder, bool Done, JsonObject Record, I
         var recordPath = Path.Combine(folder, "run.json");
         RegularFile.Require(recordPath);
         RegularFile.Require(path);
-        var record = ParseObject(
-            recordPath,
-            () => JsonNode.Parse(File.ReadAllText(recordPath), documentOptions: s_strict)
-        );
+        var record = ParseObject(recordPath, File.ReadAllBytes(recordPath));
         var points = new List<CurvePoint>();
         foreach (var line in File.ReadLines(path))
         {
             var place = $"{path}, row {points.Count} (from 0)";
-            var row = ParseObject(place, () => JsonNode.Parse(line, documentOptions: s_strict));
+            var row = ParseObject(place, Encoding.UTF8.GetBytes(line));
             points.Add(ReadPoint(place, row));
         }
         return new TrainCurve(folder, File.Exists(Path.Combine(folder, "DONE")), record, points);
@@ -106,14 +104,17 @@ internal sealed record TrainCurve(string Folder, bool Done, JsonObject Record, I
         return value is null || double.IsFinite(value.Value) ? value : throw new FormatException($"found {value}");
     }
 
-    private static JsonObject ParseObject(string place, Func<JsonNode?> parse)
+    private static JsonObject ParseObject(string place, byte[] text)
     {
         try
         {
-            return parse() as JsonObject
-                ?? throw new SlimmingException(ExitCode.Usage, $"{place}: expected a JSON object");
+            // Half a surrogate pair would come to light only where the text is used.
+            return (StrictText.NotUtf8(text) ?? StrictText.NotJson(text)) is { } fault
+                ? throw new JsonException(fault)
+                : JsonNode.Parse(text, documentOptions: s_strict) as JsonObject
+                    ?? throw new SlimmingException(ExitCode.Usage, $"{place}: expected a JSON object");
         }
-        catch (Exception e) when (e is JsonException or FileNotFoundException)
+        catch (JsonException e)
         {
             throw new SlimmingException(ExitCode.Usage, $"{place}: expected the JSON of a run: {e.Message}", e);
         }

@@ -40,7 +40,7 @@ internal sealed record RawRow(string File, int Part, long Number, string? Json)
 
     private void RefuseHalfPairs()
     {
-        if (TextFile.NotJson(Encoding.UTF8.GetBytes(Json!)) is { } fault)
+        if (StrictText.NotJson(Encoding.UTF8.GetBytes(Json!)) is { } fault)
         {
             throw NoJson(fault);
         }

@@ -1,7 +1,5 @@
 using System.Buffers;
 using System.IO.Compression;
-using System.Text;
-using System.Text.Json;
 using Slimming.Shared;
 
 namespace Slimming.Training.Data;
@@ -71,7 +69,8 @@ internal static class TextFile
         foreach (var bytes in Lines(stream))
         {
             line++;
-            var fault = StrictText.NotUtf8(bytes) ?? (extension is ".jsonl" or ".ndjson" ? NotJson(bytes) : null);
+            var fault =
+                StrictText.NotUtf8(bytes) ?? (extension is ".jsonl" or ".ndjson" ? StrictText.NotJson(bytes) : null);
             if (fault is not null)
             {
                 return $"line {line}, {fault}";
@@ -101,40 +100,5 @@ internal static class TextFile
             }
         }
         yield return line.WrittenSpan.ToArray();
-    }
-
-    /// <summary>"byte 12: ..." (from 1); null where the line is empty or one JSON value.</summary>
-    internal static string? NotJson(byte[] line)
-    {
-        var text = line.AsSpan();
-        text = text.StartsWith(Encoding.UTF8.Preamble) ? text[3..] : text;
-        text = text.Trim(" \t\r"u8);
-        if (text.IsEmpty)
-        {
-            return null;
-        }
-        Utf8JsonReader reader = new(text);
-        try
-        {
-            // A line may hold a list: then the file is no JSONL, and lines say nothing.
-            while (reader.Read())
-            {
-                if (reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName && reader.ValueIsEscaped)
-                {
-                    _ = reader.GetString();
-                }
-            }
-            return null;
-        }
-        catch (InvalidOperationException)
-        {
-            return $"byte {reader.TokenStartIndex + 1}: found a text with one half of a surrogate pair (\\ud800 to \\udfff); "
-                + "expected both halves";
-        }
-        catch (JsonException e)
-        {
-            return $"byte {e.BytePositionInLine + 1}: found no whole JSON object ({e.Message.Split(" LineNumber")[0]}); "
-                + "expected one on each line";
-        }
     }
 }

@@ -104,6 +104,7 @@ public sealed record TrainOptions
         {
             WriteIndented = true,
             PropertyNamingPolicy = JsonNamingPolicy.KebabCaseLower,
+            RespectNullableAnnotations = true,
             Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         };
 }

@@ -39,6 +39,17 @@ public sealed record TrainState
 
     [JsonIgnore]
     public bool HasEvaluation => LastEvalStep >= 0;
+
+    /// <summary>What no run writes; null where all is as it may be.</summary>
+    [JsonIgnore]
+    internal string? Fault =>
+        Skipped < 0 || Skipped > Step ? $"skipped is {Skipped}, expected 0 to {Step}"
+        : LastEvalStep < -1 || LastEvalStep > Step ? $"last_eval_step is {LastEvalStep}, expected -1 to {Step}"
+        : BestStep < -1 || BestStep > Step ? $"best_step is {BestStep}, expected -1 to {Step}"
+        : BestEvalLoss is { } loss && !double.IsFinite(loss) ? $"best_eval_loss is {loss}, expected a finite number"
+        : MetricsBytes < 0 ? $"metrics_bytes is {MetricsBytes}, expected 0 or more"
+        : TokensSeen < 0 || TargetsSeen < 0 || EvalsWithoutGain < 0 ? "a count is below 0"
+        : null;
 }
 
 /// <summary>The three f32 blocks of a run, each of the same length.</summary>

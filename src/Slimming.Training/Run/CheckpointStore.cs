@@ -143,12 +143,21 @@ public sealed class CheckpointStore(string folder)
                     return $"{path}: {SumsName} does not list {name}";
                 }
             }
+            HashSet<string> names = new(StringComparer.Ordinal);
             foreach (var line in stated.Split('\n', StringSplitOptions.RemoveEmptyEntries))
             {
                 var parts = line.Split("  ", 2);
-                if (parts.Length != 2 || parts[1] != Path.GetFileName(parts[1]))
+                if (
+                    parts.Length != 2
+                    || parts[1] != Path.GetFileName(parts[1])
+                    || parts[1].Contains('\0', StringComparison.Ordinal)
+                )
                 {
                     return $"{path}: {SumsName}: unreadable line '{line}'";
+                }
+                if (!names.Add(parts[1]))
+                {
+                    return $"{path}: {SumsName} lists {parts[1]} twice";
                 }
                 var found = Durable.Sha256(Path.Combine(path, parts[1]));
                 if (found != parts[0])
@@ -165,7 +174,9 @@ public sealed class CheckpointStore(string folder)
                 }
             }
             var state = ReadState(path);
-            return state.Step == step ? null : $"{path}: {StateName} is of step {state.Step}";
+            return state.Step != step ? $"{path}: {StateName} is of step {state.Step}"
+                : state.Fault is { } fault ? $"{path}: {StateName}: {fault}"
+                : null;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or JsonException)
         {

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Slimming.Gguf;
+using Slimming.Shared;
 
 namespace Slimming.Training;
 
@@ -36,8 +37,28 @@ internal sealed class MetricsFile : IDisposable
     internal sealed record Row(int Step, double? Loss, double? EvalLoss, bool Skipped = false);
 
     /// <summary>Reads the rows of a finished run.</summary>
-    public static IEnumerable<Row> Read(string path) =>
-        File.ReadLines(path).Select(line => JsonSerializer.Deserialize<Row>(line, JsonOptions)!);
+    /// <exception cref="SlimmingException">Exit code 2: a line is no such row.</exception>
+    public static IEnumerable<Row> Read(string path)
+    {
+        RegularFile.Require(path);
+        return File.ReadLines(path).Select((line, number) => Parse(path, line, number));
+    }
+
+    private static Row Parse(string path, string line, int number)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<Row>(line, JsonOptions) ?? throw new JsonException("found null");
+        }
+        catch (JsonException exception)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"{path}, row {number} (from 0): expected a row of metrics: {exception.Message}",
+                exception
+            );
+        }
+    }
 
     public void Add<T>(T row)
     {

@@ -60,6 +60,9 @@ public sealed record RunRecord
         "force",
     ];
 
+    /// <summary>A name that stands twice comes to light only where it is asked for.</summary>
+    private static readonly JsonDocumentOptions s_once = new() { AllowDuplicateProperties = false };
+
     /// <summary>How messages show an option's value.</summary>
     private static JsonSerializerOptions OneLine { get; } = new(TrainOptions.JsonOptions) { WriteIndented = false };
 
@@ -69,6 +72,7 @@ public sealed record RunRecord
             WriteIndented = true,
             PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
             DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+            RespectNullableAnnotations = true,
             Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         };
 
@@ -93,8 +97,16 @@ public sealed record RunRecord
         try
         {
             RegularFile.Require(path);
-            return JsonSerializer.Deserialize<RunRecord>(File.ReadAllBytes(path), JsonOptions)
-                ?? throw new JsonException("empty");
+            var bytes = File.ReadAllBytes(path);
+            if ((StrictText.NotUtf8(bytes) ?? StrictText.NotJson(bytes)) is { } fault)
+            {
+                throw new JsonException(fault);
+            }
+            using var whole = JsonDocument.Parse(bytes, s_once);
+            var record = whole.Deserialize<RunRecord>(JsonOptions) ?? throw new JsonException("empty");
+            return record.Data.Concat(record.EvalData).Concat(record.Libraries).All(file => file is not null)
+                ? record
+                : throw new JsonException("a list of files holds null");
         }
         catch (Exception exception)
             when (exception is JsonException or FileNotFoundException or DirectoryNotFoundException)
@@ -102,6 +114,33 @@ public sealed record RunRecord
             throw new SlimmingException(
                 ExitCode.Usage,
                 $"{path}: expected the record of a run: {exception.Message}",
+                exception
+            );
+        }
+    }
+
+    /// <summary>The options that the run was begun with.</summary>
+    /// <exception cref="SlimmingException">Exit code 2: they are no such options.</exception>
+    internal TrainOptions ReadOptions(string runFolder) =>
+        ReadPart<TrainOptions>(Options, "options", runFolder, TrainOptions.JsonOptions);
+
+    /// <summary>What became of the rows of <c>--data</c>.</summary>
+    /// <exception cref="SlimmingException">Exit code 2: it is not there.</exception>
+    internal Data.DataCounts ReadTrainCounts(string runFolder) =>
+        ReadPart<Data.DataCounts>(Counts["train"], "counts.train", runFolder, JsonOptions);
+
+    private static T ReadPart<T>(JsonNode? node, string name, string runFolder, JsonSerializerOptions options)
+        where T : class
+    {
+        try
+        {
+            return node.Deserialize<T>(options) ?? throw new JsonException("found null");
+        }
+        catch (JsonException exception)
+        {
+            throw new SlimmingException(
+                ExitCode.Usage,
+                $"{Path.Combine(runFolder, RunFolder.RecordName)}: {name}: {exception.Message}",
                 exception
             );
         }

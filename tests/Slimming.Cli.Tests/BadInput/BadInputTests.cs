@@ -12,6 +12,7 @@ public sealed class BadInputTests : IDisposable
         .Concat(BadAdapters.Cases)
         .Concat(BadOptions.Cases)
         .Concat(BadTasks.Cases)
+        .Concat(BadFolders.Cases)
         .ToDictionary(c => c.Name, StringComparer.Ordinal);
 
     private readonly TempFolder _temp = new();

@@ -100,6 +100,7 @@ public sealed class HostilePathTests : IDisposable
     [InlineData("..")]
     [InlineData("../../../data.jsonl")]
     [InlineData("/etc/hostname")]
+    [InlineData("a\0b")]
     public void A_checkpoints_list_names_only_its_own_files(string name)
     {
         TinyRun run = new(_temp);

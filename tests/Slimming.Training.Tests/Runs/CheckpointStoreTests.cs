@@ -94,6 +94,53 @@ public sealed class CheckpointStoreTests : IDisposable
     }
 
     [Fact]
+    public void A_state_that_no_run_writes_is_damage_though_its_sum_is_right()
+    {
+        var sound = State(2) with
+        {
+            Skipped = 0,
+            LastEvalStep = -1,
+            BestStep = -1,
+            BestEvalLoss = null,
+            MetricsBytes = 0,
+        };
+        foreach (
+            var state in new[]
+            {
+                sound with
+                {
+                    Skipped = 3,
+                },
+                sound with
+                {
+                    LastEvalStep = 3,
+                },
+                sound with
+                {
+                    BestStep = -2,
+                },
+                sound with
+                {
+                    MetricsBytes = -1,
+                },
+                sound with
+                {
+                    EvalsWithoutGain = -1,
+                },
+            }
+        )
+        {
+            Write(State(1), Blocks(1));
+            Write(state, Blocks(2));
+            Read().State!.Step.ShouldBe(1);
+            _warnings.ShouldHaveSingleItem().ShouldContain("state.json");
+            _warnings.Clear();
+        }
+        Write(sound, Blocks(2));
+        Read().State!.Step.ShouldBe(2);
+    }
+
+    [Fact]
     public void A_checkpoint_of_another_size_is_not_used()
     {
         Write(State(1), Blocks(1));
