@@ -187,7 +187,7 @@ internal sealed class RunTarget : RunFolderTarget
     /// <summary>DuckDB takes the record's condition, llama.cpp the adapter.</summary>
     public override bool IsForeign => true;
 
-    public override int RoundCases => 150;
+    public override int RoundCases => 70;
 
     protected override void MakeSound()
     {
@@ -211,7 +211,7 @@ internal sealed class RunTarget : RunFolderTarget
                 "100",
                 "--json",
             ],
-            "export" => ["export", Work, "--out", Beside("out.gguf"), "--force"],
+            "export" => ["export", Work, "--out", Beside("out.gguf"), "--force", "--threads", "1"],
             _ => Train("--resume"),
         };
 }

@@ -107,9 +107,7 @@ internal sealed class ReportPage
 
     private void Title(ReportSources sources)
     {
-        var model = sources
-            .Training.Select(t => t.Record["model"]?["path"]?.ToString())
-            .FirstOrDefault(p => p is not null);
+        var model = sources.Training.Select(t => t.Told("model", "path")).FirstOrDefault(p => p is not null);
         _html.Append("<h1>Slimming report</h1>\n");
         if (model is not null)
         {
@@ -174,8 +172,8 @@ internal sealed class ReportPage
         var steps = run.Steps.ToArray();
         var evals = run.Evals.ToArray();
         _html.Append($"<section>\n<h2>Training: {Text(run.Folder)}</h2>\n<dl class=\"facts\">\n");
-        Fact("method", run.Record["resolved"]?["method"]?.ToString());
-        Fact("compute", run.Record["resolved"]?["compute"]?.ToString());
+        Fact("method", run.Told("resolved", "method"));
+        Fact("compute", run.Told("resolved", "compute"));
         Fact("steps", $"{(steps.Length > 0 ? steps[^1].Step : 0)}{(run.Done ? "" : ", unfinished")}");
         Fact("train loss, last step", steps.Length > 0 ? Number(steps[^1].Loss!.Value) : null);
         Fact("eval loss before", evals.Length > 0 && evals[0].Step == 0 ? Number(evals[0].EvalLoss!.Value) : null);

@@ -20,6 +20,10 @@ internal sealed record TrainCurve(string Folder, bool Done, JsonObject Record, I
 
     public IEnumerable<CurvePoint> Evals => Points.Where(p => p.EvalLoss is not null);
 
+    /// <summary>A value of the record; null where there is no such thing.</summary>
+    public string? Told(string part, string name) =>
+        Record[part] is JsonObject fields && fields[name] is JsonValue value ? value.ToString() : null;
+
     /// <summary>Reads run.json and metrics.jsonl of a run folder.</summary>
     /// <exception cref="SlimmingException">A file is missing or not what a run writes; the row is named.</exception>
     public static TrainCurve Read(string folder)

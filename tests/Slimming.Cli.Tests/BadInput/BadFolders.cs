@@ -57,7 +57,11 @@ internal static class BadFolders
             "* REPLACE ('NaN'::DOUBLE AS acc)",
             "task t, doc 0: acc is not a finite number"
         ),
-        Items("a choice that is not there", "* REPLACE (2::BIGINT AS gold)", "gold is 2, expected a choice from 0 to 1"),
+        Items(
+            "a choice that is not there",
+            "* REPLACE (2::BIGINT AS gold)",
+            "gold is 2, expected a choice from 0 to 1"
+        ),
         Items(
             "an item without its hash",
             "* REPLACE (NULL::VARCHAR AS item_hash)",
