@@ -11,9 +11,13 @@ internal static class VocabCheck
 {
     private const string ModelKey = "tokenizer.ggml.model";
     private const string TokensKey = "tokenizer.ggml.tokens";
+    private const string MergesKey = "tokenizer.ggml.merges";
     private const string ScoresKey = "tokenizer.ggml.scores";
     private const string TypesKey = "tokenizer.ggml.token_type";
     private const int ByteType = 6;
+
+    /// <summary>Four times the largest vocabularies; reading takes some 2 s for each million.</summary>
+    private const int MostTokens = 1 << 20;
 
     /// <exception cref="GgufException">Names the key, what was expected and what was found.</exception>
     public static void Require(GgufFile file)
@@ -39,6 +43,8 @@ internal static class VocabCheck
 
     private static HashSet<string> Tokens(GgufFile file)
     {
+        RequireFew(file, TokensKey);
+        RequireFew(file, MergesKey);
         var tokens = file.Metadata.GetStrings(TokensKey);
         if (tokens.Length == 0)
         {
@@ -62,6 +68,14 @@ internal static class VocabCheck
             }
         }
         return seen;
+    }
+
+    private static void RequireFew(GgufFile file, string key)
+    {
+        if (file.Metadata.TryGet(key, out var value) && value.Count > MostTokens)
+        {
+            throw new GgufException(file.Path, $"key '{key}'", $"at most {MostTokens} elements", $"{value.Count}");
+        }
     }
 
     private static void RequireLength(GgufFile file, string key, int length, params GgufValueType[] types)

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
 using Slimming.Results;
+using Slimming.Shared;
 
 namespace Slimming.Evaluation.Items;
 
@@ -126,10 +127,10 @@ internal static class DataRows
     // Every value stays a string; DuckDB only takes the quoting apart.
     private static List<JsonElement> Csv(string path, IReadOnlyList<string> columns)
     {
-        if (DataText.IsZipped(path))
+        if (PackedFile.IsPacked(path))
         {
             // DuckDB would unpack it whatever comes out.
-            _ = DataText.Lines(path).LongCount();
+            PackedFile.Require(path);
         }
         using var db = DuckDb.Open();
         return Table(

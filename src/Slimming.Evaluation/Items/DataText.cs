@@ -1,4 +1,3 @@
-using System.IO.Compression;
 using System.Text;
 using Slimming.Shared;
 
@@ -8,18 +7,8 @@ namespace Slimming.Evaluation.Items;
 internal static class DataText
 {
     private const int LongestLine = 16 << 20;
-    private const long FreeBytes = 64L << 20;
 
-    /// <summary>Texts pack some 3 to 10 times; what packs a thousand times is one letter repeated.</summary>
-    private const int MostRatio = 50;
-
-    public static bool IsZipped(string path) => path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase);
-
-    public static StreamReader Open(string path)
-    {
-        var file = RegularFile.OpenRead(path);
-        return new StreamReader(IsZipped(path) ? new Unpacked(file, FreeBytes + (MostRatio * file.Length)) : file);
-    }
+    public static StreamReader Open(string path) => new(PackedFile.OpenRead(path));
 
     /// <exception cref="FormatException">A line is too long; names it.</exception>
     public static IEnumerable<string> Lines(string path)
@@ -60,25 +49,6 @@ internal static class DataText
         if (line.Length > 0)
         {
             yield return line.ToString();
-        }
-    }
-
-    private sealed class Unpacked(FileStream file, long most) : GZipStream(file, CompressionMode.Decompress)
-    {
-        private long _read;
-
-        public override int Read(byte[] buffer, int offset, int count) => Counted(base.Read(buffer, offset, count));
-
-        public override int Read(Span<byte> buffer) => Counted(base.Read(buffer));
-
-        private int Counted(int read)
-        {
-            _read += read;
-            return _read <= most
-                ? read
-                : throw new InvalidDataException(
-                    $"expected at most {most} bytes of data in a packed file of {file.Length}, found more; unpack it (gunzip)"
-                );
         }
     }
 }

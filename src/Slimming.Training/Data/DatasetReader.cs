@@ -97,6 +97,7 @@ internal static class DatasetReader
             foreach (var file in Expand(db, sources[part].Pattern))
             {
                 RefuseUnknown(file);
+                RefuseBomb(file);
                 yield return (part, file);
             }
         }
@@ -199,8 +200,25 @@ internal static class DatasetReader
         }
     }
 
+    /// <summary>DuckDB would unpack it whatever comes out.</summary>
+    private static void RefuseBomb(string file)
+    {
+        if (!PackedFile.IsPacked(file))
+        {
+            return;
+        }
+        try
+        {
+            PackedFile.Require(file);
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException)
+        {
+            throw new SlimmingException(ExitCode.Usage, $"{file}: cannot be read: {e.Message}", e);
+        }
+    }
+
     private static bool IsPlainJson(string file, string? where) =>
-        where is null && !TextFile.IsZipped(file) && s_json.Contains(TextFile.Extension(file));
+        where is null && !PackedFile.IsPacked(file) && s_json.Contains(TextFile.Extension(file));
 
     private static IEnumerable<string?> Rows(LazyDuckDb lazy, string file, string? where)
     {

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.IO.Compression;
 using Slimming.Shared;
 
 namespace Slimming.Training.Data;
@@ -20,7 +19,7 @@ internal static class TextFile
         }
         try
         {
-            using (var stream = Open(file))
+            using (var stream = PackedFile.OpenRead(file))
             {
                 if (FindByLine(stream, extension) is { } fault)
                 {
@@ -30,7 +29,7 @@ internal static class TextFile
             if (extension is ".csv" or ".tsv")
             {
                 var delimiter = Delimiter(file);
-                using var stream = Open(file);
+                using var stream = PackedFile.OpenRead(file);
                 return CsvDialect.FindFault(stream, delimiter);
             }
         }
@@ -44,23 +43,15 @@ internal static class TextFile
     /// <summary>".csv" for a.csv and a.csv.gz.</summary>
     public static string Extension(string file)
     {
-        var name = IsZipped(file) ? file[..^3] : file;
+        var name = PackedFile.IsPacked(file) ? file[..^3] : file;
         return Path.GetExtension(name).ToLowerInvariant();
     }
 
     /// <summary>What separates the fields of a CSV file.</summary>
     public static char Delimiter(string file)
     {
-        using var stream = Open(file);
+        using var stream = PackedFile.OpenRead(file);
         return CsvDialect.Delimiter(stream, Extension(file));
-    }
-
-    public static bool IsZipped(string file) => file.EndsWith(".gz", StringComparison.OrdinalIgnoreCase);
-
-    private static Stream Open(string file)
-    {
-        Stream stream = File.OpenRead(file);
-        return IsZipped(file) ? new GZipStream(stream, CompressionMode.Decompress) : stream;
     }
 
     private static string? FindByLine(Stream stream, string extension)

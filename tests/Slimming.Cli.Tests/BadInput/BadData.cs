@@ -21,6 +21,20 @@ internal static class BadData
             "no-*.jsonl: no such data file"
         ),
         Rows("empty data", "a.jsonl", "", [], "the file is empty"),
+        Packed(
+            "rows that unpack without end",
+            "a.jsonl.gz",
+            BadTasks.Packed(200),
+            "bytes of data in a packed file of",
+            "unpack it (gunzip)"
+        ),
+        Packed(
+            "a table that unpacks without end",
+            "a.csv.gz",
+            BadTasks.Packed(200),
+            "bytes of data in a packed file of"
+        ),
+        Packed("packed data that are not", "a.csv.gz", "hello"u8.ToArray(), "cannot be read"),
         Rows("no rows", "a.json", "[]", [], "no rows; expected at least one"),
         Rows("unknown kind of file", "a.docx", "x", [], "unknown kind of file '.docx'; expected .json, .jsonl"),
         Rows(
@@ -295,6 +309,9 @@ internal static class BadData
 
     private static BadCase Rows(string name, string file, string latin1, string[] options, params string[] texts) =>
         Usage(name, w => w.Train(Workshop.Model, w.Latin1(file, latin1), options), [$"{file}", .. texts]);
+
+    private static BadCase Packed(string name, string file, byte[] bytes, params string[] texts) =>
+        Usage($"data: {name}", w => w.Train(Workshop.Model, w.Bytes(file, bytes)), [$"{file}: ", .. texts]);
 
     private static string Ids(int count)
     {

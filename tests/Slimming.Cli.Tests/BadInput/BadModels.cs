@@ -14,6 +14,12 @@ internal static class BadModels
     public static IEnumerable<BadCase> Cases { get; } =
     [
         Model(
+            "more merges than any vocabulary has",
+            m => m.Set("tokenizer.ggml.merges", GgufValue.Of([.. Enumerable.Repeat("a b", (1 << 20) + 1)])),
+            "key 'tokenizer.ggml.merges'",
+            "expected at most 1048576 elements, found 1048577"
+        ),
+        Model(
             "unknown architecture",
             m => m.Set("general.architecture", GgufValue.Of("mamba")),
             "key 'general.architecture'",

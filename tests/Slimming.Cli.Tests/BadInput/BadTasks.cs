@@ -134,7 +134,7 @@ internal static class BadTasks
         );
 
     /// <summary>200 MiB of nearly nothing, in so many lines.</summary>
-    private static byte[] Packed(int lines)
+    internal static byte[] Packed(int lines)
     {
         using MemoryStream packed = new();
         using (GZipStream stream = new(packed, CompressionLevel.Fastest))

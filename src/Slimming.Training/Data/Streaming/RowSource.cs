@@ -1,5 +1,6 @@
 using Slimming.Gguf;
 using Slimming.Results;
+using Slimming.Shared;
 
 namespace Slimming.Training.Data;
 
@@ -118,7 +119,7 @@ internal sealed class RowSource : IDisposable
     private static bool AreSmall(IReadOnlyList<DataSource> sources, StreamLimits limits) =>
         sources.All(source =>
             File.Exists(source.Pattern)
-            && !TextFile.IsZipped(source.Pattern)
+            && !PackedFile.IsPacked(source.Pattern)
             && TextFile.Extension(source.Pattern) != ".parquet"
         )
         && sources.Sum(source => new FileInfo(source.Pattern).Length) <= 2L * limits.HeldRows;
@@ -126,7 +127,7 @@ internal sealed class RowSource : IDisposable
     private static RowFile OpenFile(LazyDuckDb db, (int Part, string Path) file)
     {
         var (part, path) = file;
-        return TextFile.IsZipped(path) ? new ZippedRows(db.Value, path, part)
+        return PackedFile.IsPacked(path) ? new ZippedRows(db.Value, path, part)
             : TextFile.Extension(path) == ".parquet" ? new ParquetRows(db.Value, path, part)
             : TextFile.Extension(path) is ".csv" or ".tsv"
                 ? new TextRows(path, part, csv => new CsvRows(csv, DatasetReader.Columns(db.Value, csv)))
