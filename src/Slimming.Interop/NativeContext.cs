@@ -111,18 +111,12 @@ public sealed unsafe class NativeContext : NativeObject
     {
         CheckLength("logits", logits.Length, (long)rows.Length * VocabularySize);
         using var context = new Lease(this);
-        batch.CheckLengths();
+        using PinnedBatch pinned = new(batch);
         var error = stackalloc sbyte[Status.ErrorBytes];
-        fixed (int* tokens = batch.Tokens)
-        fixed (int* positions = batch.Positions)
-        fixed (long* offsets = batch.Offsets)
-        fixed (int* targets = batch.Targets)
-        fixed (ulong* keys = batch.SampleKeys)
-        fixed (long* parents = batch.Parents)
         fixed (long* row = rows)
         fixed (float* to = logits)
         {
-            var native = ToNative(batch, tokens, positions, offsets, targets, keys, parents);
+            var native = pinned.Native;
             var status = SlimmingNative.slm_context_logits(
                 (slm_context*)context.Pointer,
                 &native,
@@ -151,7 +145,7 @@ public sealed unsafe class NativeContext : NativeObject
         Span<int> tops
     )
     {
-        batch.CheckLengths();
+        using PinnedBatch pinned = new(batch);
         CheckLength("scored targets", targets.Length, rows.Length);
         CheckLength("log-probabilities", logProbs.Length, rows.Length);
         CheckLength("likeliest tokens", tops.Length, rows.Length);
@@ -161,18 +155,12 @@ public sealed unsafe class NativeContext : NativeObject
         }
         using var context = new Lease(this);
         var error = stackalloc sbyte[Status.ErrorBytes];
-        fixed (int* tokens = batch.Tokens)
-        fixed (int* positions = batch.Positions)
-        fixed (long* offsets = batch.Offsets)
-        fixed (int* batchTargets = batch.Targets)
-        fixed (ulong* keys = batch.SampleKeys)
-        fixed (long* parents = batch.Parents)
         fixed (long* row = rows)
         fixed (int* target = targets)
         fixed (double* logProb = logProbs)
         fixed (int* top = tops)
         {
-            var native = ToNative(batch, tokens, positions, offsets, batchTargets, keys, parents);
+            var native = pinned.Native;
             var status = SlimmingNative.slm_context_score(
                 (slm_context*)context.Pointer,
                 &native,
@@ -301,21 +289,15 @@ public sealed unsafe class NativeContext : NativeObject
 
     private void Run(Batch batch, Span<double> losses, Span<long> targetCounts, bool training)
     {
-        batch.CheckLengths();
+        using PinnedBatch pinned = new(batch);
         CheckLength("losses", losses.Length, batch.SequenceCount);
         CheckLength("target counts", targetCounts.Length, batch.SequenceCount);
         using var context = new Lease(this);
         var error = stackalloc sbyte[Status.ErrorBytes];
-        fixed (int* tokens = batch.Tokens)
-        fixed (int* positions = batch.Positions)
-        fixed (long* offsets = batch.Offsets)
-        fixed (int* targets = batch.Targets)
-        fixed (ulong* keys = batch.SampleKeys)
-        fixed (long* parents = batch.Parents)
         fixed (double* loss = losses)
         fixed (long* count = targetCounts)
         {
-            var native = ToNative(batch, tokens, positions, offsets, targets, keys, parents);
+            var native = pinned.Native;
             var pointer = (slm_context*)context.Pointer;
             var status = training
                 ? SlimmingNative.slm_context_accumulate(pointer, &native, loss, count, error, Status.ErrorBytes)
@@ -324,28 +306,6 @@ public sealed unsafe class NativeContext : NativeObject
             Status.Check(status, error);
         }
     }
-
-    private static slm_batch ToNative(
-        Batch batch,
-        int* tokens,
-        int* positions,
-        long* offsets,
-        int* targets,
-        ulong* keys,
-        long* parents
-    ) =>
-        new()
-        {
-            size = (ulong)sizeof(slm_batch),
-            n_tokens = batch.Tokens.Length,
-            n_sequences = batch.SequenceCount,
-            tokens = tokens,
-            positions = positions,
-            offsets = offsets,
-            targets = targets,
-            sample_keys = keys,
-            parents = parents,
-        };
 
     private static slm_context_params ToNative(ContextParams p) =>
         new()

@@ -49,7 +49,7 @@ static void to_bf16(int64_t n, const float *x, uint16_t *out) {
 }
 
 template <int MR, int NV>
-static inline void gemm_bf16_micro(const GemmTileBf16 &t, int64_t m0, int64_t n0, int64_t n_valid) {
+static inline void micro(const GemmTileBf16 &t, int64_t m0, int64_t n0, int64_t n_valid) {
     vf sum[MR][NV];
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
@@ -73,41 +73,8 @@ static inline void gemm_bf16_micro(const GemmTileBf16 &t, int64_t m0, int64_t n0
     store_tile<MR, NV>(sum, t.c + m0 * t.ldc + n0, t.ldc, t.add, n_valid);
 }
 
-template <int MR, int NV>
-static void gemm_bf16_rows(const GemmTileBf16 &t, int64_t n0, int64_t n_valid) {
-    int64_t m = 0;
-    for (; m + MR <= t.m; m += MR) gemm_bf16_micro<MR, NV>(t, m, n0, n_valid);
-    if constexpr (MR > 4)
-        for (; m + 4 <= t.m; m += 4) gemm_bf16_micro<4, NV>(t, m, n0, n_valid);
-    if constexpr (MR > 2)
-        for (; m + 2 <= t.m; m += 2) gemm_bf16_micro<2, NV>(t, m, n0, n_valid);
-    for (; m < t.m; ++m) gemm_bf16_micro<1, NV>(t, m, n0, n_valid);
-}
-
 static void gemm_bf16(const GemmTileBf16 &t) {
-    constexpr int64_t w = kLanes;
-    for (int64_t n0 = 0; n0 < t.n;) {
-        const int64_t left = t.n - n0;
-        const auto valid = [left](int64_t width) { return left < width ? left : width; };
-#if SLM_VECTOR_REGISTERS == 32
-        if (left > 3 * w) {
-            gemm_bf16_rows<6, 4>(t, n0, valid(4 * w));
-            n0 += 4 * w;
-        } else if (left > 2 * w) {
-            gemm_bf16_rows<8, 3>(t, n0, valid(3 * w));
-            n0 += 3 * w;
-        } else if (left > w) {
-            gemm_bf16_rows<12, 2>(t, n0, valid(2 * w));
-            n0 += 2 * w;
-        } else {
-            gemm_bf16_rows<14, 1>(t, n0, valid(w));
-            n0 += w;
-        }
-#else
-        gemm_bf16_rows<4, 2>(t, n0, valid(2 * w));
-        n0 += 2 * w;
-#endif
-    }
+    gemm_tiles(t);
 }
 
 // panel pair k/2, column j0 + j = rows[j][k], rows[j][k+1]; n_columns even

@@ -24,7 +24,7 @@ static inline void store_tile(const vf (&sum)[MR][NV], float *c, int64_t ldc, bo
 }
 
 template <int MR, int NV>
-static inline void gemm_micro(const GemmTile &t, int64_t m0, int64_t n0, int64_t n_valid) {
+static inline void micro(const GemmTile &t, int64_t m0, int64_t n0, int64_t n_valid) {
     vf sum[MR][NV];
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
@@ -47,19 +47,31 @@ static inline void gemm_micro(const GemmTile &t, int64_t m0, int64_t n0, int64_t
     store_tile<MR, NV>(sum, t.c + m0 * t.ldc + n0, t.ldc, t.add, n_valid);
 }
 
-// Rows that are left over run through smaller tiles; the sum of an element is the same in all of them.
+// Of pairs, in bf16_kernel.hpp.
 template <int MR, int NV>
-static void gemm_rows(const GemmTile &t, int64_t n0, int64_t n_valid) {
+static inline void micro(const GemmTileBf16 &t, int64_t m0, int64_t n0, int64_t n_valid);
+
+// Rows of a tile of two vectors on 16 registers: pairs need some to be widened in.
+template <typename Tile>
+inline constexpr int kTileRows = 6;
+template <>
+inline constexpr int kTileRows<GemmTileBf16> = 4;
+
+// Rows that are left over run through smaller tiles; the sum of an element is the same in all of them.
+template <int MR, int NV, typename Tile>
+static void gemm_rows(const Tile &t, int64_t n0, int64_t n_valid) {
     int64_t m = 0;
-    for (; m + MR <= t.m; m += MR) gemm_micro<MR, NV>(t, m, n0, n_valid);
+    for (; m + MR <= t.m; m += MR) micro<MR, NV>(t, m, n0, n_valid);
     if constexpr (MR > 4)
-        for (; m + 4 <= t.m; m += 4) gemm_micro<4, NV>(t, m, n0, n_valid);
+        for (; m + 4 <= t.m; m += 4) micro<4, NV>(t, m, n0, n_valid);
     if constexpr (MR > 2)
-        for (; m + 2 <= t.m; m += 2) gemm_micro<2, NV>(t, m, n0, n_valid);
-    for (; m < t.m; ++m) gemm_micro<1, NV>(t, m, n0, n_valid);
+        for (; m + 2 <= t.m; m += 2) micro<2, NV>(t, m, n0, n_valid);
+    for (; m < t.m; ++m) micro<1, NV>(t, m, n0, n_valid);
 }
 
-static void gemm(const GemmTile &t) {
+// Columns in the widest tiles that registers hold.
+template <typename Tile>
+static inline void gemm_tiles(const Tile &t) {
     constexpr int64_t w = kLanes;
     for (int64_t n0 = 0; n0 < t.n;) {
         const int64_t left = t.n - n0;
@@ -80,7 +92,7 @@ static void gemm(const GemmTile &t) {
         }
 #else
         if (left > w) {
-            gemm_rows<6, 2>(t, n0, valid(2 * w));
+            gemm_rows<kTileRows<Tile>, 2>(t, n0, valid(2 * w));
             n0 += 2 * w;
         } else {
             gemm_rows<8, 1>(t, n0, valid(w));
@@ -88,6 +100,10 @@ static void gemm(const GemmTile &t) {
         }
 #endif
     }
+}
+
+static void gemm(const GemmTile &t) {
+    gemm_tiles(t);
 }
 
 #if defined(__AVX512F__)
