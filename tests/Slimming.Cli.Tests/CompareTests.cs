@@ -61,6 +61,29 @@ public sealed class CompareTests : IDisposable
     }
 
     [Fact]
+    public void ResultsOfAGroupAreTheItemsOfItsMembers()
+    {
+        var folder = Write(
+            _folder["base"],
+            Settings("base", "mmlu_a", "mmlu_b", "piqa"),
+            [
+                .. Items("mmlu_a", 2, 1, 0, 0, tuned: false).Select(row => row with { Groups = ["mmlu"] }),
+                .. Items("mmlu_b", 1, 1, 0, 0, tuned: false).Select(row => row with { Groups = ["mmlu"] }),
+                .. Items("piqa", 3, 0, 0, 0, tuned: false),
+            ],
+            groups: [("mmlu", 2)]
+        );
+        Rows("mmlu").ShouldBe(5);
+        Rows("mmlu_b").ShouldBe(2);
+        Rows("piqa").ShouldBe(3);
+
+        int Rows(string task) =>
+            Cli.Done("results", folder, "--format", "jsonl", "--task", task)
+                .Output.Split('\n', StringSplitOptions.RemoveEmptyEntries)
+                .Length;
+    }
+
+    [Fact]
     public void HolmRunsOverOneMetricATask()
     {
         ItemRow[] Rows(bool tuned) =>

@@ -175,7 +175,9 @@ public sealed class BadTaskTests : IDisposable
     [InlineData("rows.parquet", "PAR1 no", "rows.parquet")]
     [InlineData("rows.jsonl.gz", "not gzip", "rows.jsonl.gz")]
     [InlineData("rows.xml", "<a/>", "unknown kind of data file")]
-    [InlineData("rows.csv", "question,options,answer\n1,2\n", "rows.csv")]
+    [InlineData("rows.csv", "question,options,answer\n1,2\n", "as many in every row")]
+    // A first line of other columns is no note that may be skipped.
+    [InlineData("rows.csv", "a note\nquestion,options,answer\n1,2,3\n4,5,6\n", "as many in every row")]
     [InlineData("rows.tsv", "question\toptions\tanswer\n1\t2\n", "row 0: 2 columns, expected 3")]
     public void AWrongFileIsNamed(string file, string content, string named)
     {

@@ -25,7 +25,7 @@ internal static class ResultsVerb
             Description = "table: metrics; jsonl, csv: every item.",
             DefaultValueFactory = _ => "table",
         };
-        Option<string?> task = new("--task") { Description = "Only this task." };
+        Option<string?> task = new("--task") { Description = "Only this task or group." };
         Command command = new("results", "Prints the results of a bench run.") { folder, format, task };
         return command
             .Handle(
@@ -59,17 +59,25 @@ internal static class ResultsVerb
                 BenchDisplay.WriteTable(context, [.. summary.Where(row => task is null || row.Task == task)]);
                 break;
             case "jsonl":
-                foreach (var row in store.ReadItems(texts: true, tokens: true, task))
+                foreach (var row in Items(store, summary, task))
                 {
                     context.Output.WriteLine(JsonSerializer.Serialize(Columns(row), LineOptions));
                 }
                 break;
             default:
-                WriteCsv(store.ReadItems(texts: true, tokens: true, task), context.Output);
+                WriteCsv(Items(store, summary, task), context.Output);
                 break;
         }
         return ExitCode.Done;
     }
+
+    /// <summary>All items, those of a task, or those of a group's members.</summary>
+    private static IEnumerable<ItemRow> Items(ResultsStore store, IReadOnlyList<MetricRow> summary, string? task) =>
+        summary.Any(row => row.Task == task && row.Members > 0)
+            ? store
+                .ReadItems(texts: true, tokens: true)
+                .Where(row => row.Groups?.Contains(task, StringComparer.Ordinal) == true)
+            : store.ReadItems(texts: true, tokens: true, task);
 
     /// <summary>The item's columns by their names in the Parquet files; the key is a pair of columns, not one.</summary>
     private static Dictionary<string, JsonElement> Columns(ItemRow row)

@@ -124,7 +124,6 @@ internal static class DataRows
         ];
     }
 
-    // Every value stays a string; DuckDB only takes the quoting apart.
     private static List<JsonElement> Csv(string path, IReadOnlyList<string> columns)
     {
         if (PackedFile.IsPacked(path))
@@ -132,23 +131,50 @@ internal static class DataRows
             // DuckDB would unpack it whatever comes out.
             PackedFile.Require(path);
         }
+        try
+        {
+            return Table(CsvCells(path), columns);
+        }
+        catch (ResultsException error)
+        {
+            throw new FormatException(CsvProblem(error.Message), error);
+        }
+    }
+
+    // Every value stays a string; DuckDB only takes the quoting apart, and may not take a first line for a note.
+    private static List<string[]> CsvCells(string path)
+    {
         using var db = DuckDb.Open();
-        return Table(
-            [
-                .. db.Query(
-                        "SELECT to_json(t)::VARCHAR FROM read_csv(?, header = false, all_varchar = true, delim = ',', quote = '\"', escape = '\"', "
-                            + "nullstr = chr(1), parallel = false) AS t",
-                        path
-                    )
-                    .Select(row =>
-                        ParseObject((string)row[0]!, "row")
-                            .EnumerateObject()
-                            .Select(cell => cell.Value.GetString() ?? "")
-                            .ToArray()
-                    ),
-            ],
-            columns
-        );
+        return
+        [
+            .. db.Query(
+                    "SELECT to_json(t)::VARCHAR FROM read_csv(?, header = false, all_varchar = true, delim = ',', quote = '\"', escape = '\"', "
+                        + "skip = 0, comment = '', nullstr = chr(1), parallel = false) AS t",
+                    path
+                )
+                .Select(row =>
+                    ParseObject((string)row[0]!, "row")
+                        .EnumerateObject()
+                        .Select(cell => cell.Value.GetString() ?? "")
+                        .ToArray()
+                ),
+        ];
+    }
+
+    /// <summary>Of DuckDB's message what is about the file; the rest is about options that nobody set here.</summary>
+    private static string CsvProblem(string message)
+    {
+        var found = message
+            .Split('\n')
+            .TakeWhile(line => !line.StartsWith("Possible fixes", StringComparison.Ordinal))
+            .Select(line => line[Math.Max(0, line.IndexOf("CSV Error on", StringComparison.Ordinal))..].Trim())
+            .Where(line =>
+                line.StartsWith("CSV Error on", StringComparison.Ordinal)
+                || line.StartsWith("Original Line", StringComparison.Ordinal)
+                || line.StartsWith("Expected Number", StringComparison.Ordinal)
+            );
+        return "expected values between commas, as many in every row, and quotes within quotes doubled; "
+            + string.Join("; ", found.DefaultIfEmpty(message.Split('\n')[0]));
     }
 
     /// <summary>Tabs alone divide; quotes are text.</summary>
