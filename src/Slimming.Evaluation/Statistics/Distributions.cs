@@ -27,7 +27,11 @@ internal static class Distributions
     /// <summary>P(T >= t).</summary>
     public static double StudentTail(double t, double df)
     {
-        var half = 0.5 * SpecialFunctions.BetaRegularized(df / 2, 0.5, df / (df + (t * t)));
+        // df / (df + t^2) would round a small t away, and 1 minus what lies inside of a large one.
+        var half =
+            t * t < 1
+                ? 0.5 * (1 - SpecialFunctions.BetaRegularized(0.5, df / 2, t * t / (df + (t * t))))
+                : 0.5 * SpecialFunctions.BetaRegularized(df / 2, 0.5, df / (df + (t * t)));
         return t >= 0 ? half : 1 - half;
     }
 

@@ -26,6 +26,22 @@ public sealed class HandCheckedTests
         ratio.ForgettingErrorPercent.ShouldBe(1.613, 5e-4);
     }
 
+    /// <summary>With one and two degrees of freedom the tail has closed forms.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1e-8)]
+    [InlineData(3e-4)]
+    [InlineData(0.999)]
+    [InlineData(1.001)]
+    [InlineData(40)]
+    [InlineData(-1e-6)]
+    [InlineData(-7)]
+    public void TailsOfStudentKeepTheirDigits(double t)
+    {
+        Distributions.StudentTail(t, 1).ShouldBe(0.5 - (Math.Atan(t) / Math.PI), 1e-14);
+        Distributions.StudentTail(t, 2).ShouldBe(0.5 - (t / 2 / Math.Sqrt(2 + (t * t))), 1e-14);
+    }
+
     [Fact]
     public void ExactTestCountsCoins()
     {
