@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Slimming.Gguf;
 using Slimming.Results;
@@ -208,6 +209,30 @@ public sealed class ReportTests : IDisposable
         html.ShouldNotContain("item 5, right to wrong");
         html.ShouldContain("&lt;script&gt;alert(1)&lt;/script&gt; 6");
         html.ShouldNotContain(s_hostile[0]);
+    }
+
+    [Fact]
+    public void AComparisonStandsWithoutTheTrainingData()
+    {
+        var run = WriteTraining();
+        var record = JsonNode.Parse(File.ReadAllText(Path.Combine(run, "run.json")))!.AsObject();
+        record["data"] = new JsonArray(new JsonObject { ["path"] = "gone.jsonl" });
+        File.WriteAllText(Path.Combine(run, "run.json"), record.ToJsonString());
+        string[] folders =
+        [
+            .. new[] { ("before", 9), ("after", 6) }.Select(scored =>
+                ScoredFolder.Write(
+                    Path.Combine(_folder, scored.Item1),
+                    ScoredFolder.Settings(scored.Item1, "piqa"),
+                    Enumerable.Range(0, 10).Select(i => ScoredFolder.Choice("piqa", i, i < scored.Item2))
+                )
+            ),
+        ];
+        Run([run, .. folders, "--out", Out]).Code.ShouldBe(ExitCode.Done);
+        var html = File.ReadAllText(Out);
+        html.ShouldContain("Overlap with training data was not looked for: ");
+        html.ShouldContain("-0.300 [");
+        html.ShouldNotContain("Not compared");
     }
 
     [Fact]

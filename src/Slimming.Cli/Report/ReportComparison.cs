@@ -32,11 +32,8 @@ internal sealed class ReportComparison(StringBuilder html)
             html.Append($"<h3>{ReportPage.Text(run.Label)}</h3>\n");
             try
             {
-                var compared = RunComparer.Compare(start.Folder, [run.Folder], _options);
                 var notes = new List<string>();
-                var found = OverlapCheck.Add(compared, [.. training.Select(curve => curve.Folder)], [], notes.Add).Runs[
-                    0
-                ];
+                var found = WithOverlap(RunComparer.Compare(start.Folder, [run.Folder], _options), training, notes);
                 all.Add(found);
                 Forest(found);
                 Study(found);
@@ -59,6 +56,24 @@ internal sealed class ReportComparison(StringBuilder html)
                 $"<p class=\"muted\">Dot: tuned minus base; bar: 95 % interval by paired bootstrap (BCa), or Student's t; grey band: a margin of &plusmn;{_options.Margin} within which a difference counts as none. p after Holm over the tasks of a run; equivalent: two one-sided tests against the margin. Perplexities: difference of the logarithm, less is better.</p>\n</section>\n"
             )
         );
+    }
+
+    /// <summary>What was trained on may be elsewhere by now; the comparison stands all the same.</summary>
+    private static RunComparison WithOverlap(
+        Comparison compared,
+        IReadOnlyList<TrainCurve> training,
+        List<string> notes
+    )
+    {
+        try
+        {
+            return OverlapCheck.Add(compared, [.. training.Select(curve => curve.Folder)], [], notes.Add).Runs[0];
+        }
+        catch (SlimmingException error) when (error.Code == ExitCode.Usage)
+        {
+            notes.Add($"Overlap with training data was not looked for: {error.Message}");
+            return compared.Runs[0];
+        }
     }
 
     private void Forest(RunComparison run)

@@ -189,7 +189,7 @@ internal sealed class ReportPage
         {
             _html.Append(
                 $"<figure><div class=\"chart\" id=\"curve-{index}\"></div>"
-                    + "<figcaption>Cross entropy per target token; the evaluation reads the rows of --eval-data. Drag to zoom, double-click to "
+                    + "<figcaption>Cross entropy per target token; evaluations read rows held out from training. Drag to zoom, double-click to "
                     + "go back.</figcaption></figure>\n"
             );
         }
