@@ -124,7 +124,10 @@ internal sealed class ReportComparison(StringBuilder html)
     {
         var bar = Bar(metric);
         var known = metric.Bootstrap is not null || metric.Interval is not null;
-        var interval = known ? $" [{Signed(bar.Low)}, {Signed(bar.High)}]" : ", no interval: all items moved alike";
+        var interval =
+            known ? $" [{Signed(bar.Low)}, {Signed(bar.High)}]"
+            : metric.Difference == 0 ? ", no item changed"
+            : ", no interval: all items moved alike";
         var p = metric.PHolm is { } holm ? $"p {(holm < 0.0001 ? "&lt; 0.0001" : Number(holm))}" : "";
         html.Append(
             $"""
