@@ -50,8 +50,25 @@ public sealed class BadTaskTests : IDisposable
             { "", "", "", "empty" },
             { Choice, "name: mine", "name: ''", "'name'" },
             { Choice, "kind: multiple_choice", "", "'kind'" },
-            { Choice, "kind: multiple_choice", "kind: guess", "guess" },
+            { Choice, "kind: multiple_choice", "kind: guess", "kind: expected one of multiple_choice, generate_until" },
             { Choice, "data: [rows.jsonl]", "", "'data'" },
+            {
+                Choice,
+                "data: [rows.jsonl]",
+                "data: rows.jsonl",
+                "data: expected a list of texts, as in data: [one, two]"
+            },
+            { Choice, "prompt: \"{question}\"", "prompt: {question}", "prompt: expected a text, in quotes" },
+            { Choice, "", "fields: { a: b }", "fields: expected names with lists" },
+            {
+                Choice,
+                "",
+                "few_shot: 5",
+                "few_shot: expected keys of its own, as in few_shot: {...}, out of count, rule"
+            },
+            { Choice, "", "few_shot:\n  count: 2\n  data: a.jsonl", "data: expected a list" },
+            { Choice, "", "few_shot: { count: many }", "count: expected a whole number" },
+            { Generation, "", "answer: { ignore_case: maybe }", "ignore_case: expected true or false" },
             { Choice, "prompt: \"{question}\"", "", "'prompt'" },
             { Choice, "choices_field: options", "", "'choices'" },
             { Choice, "choices_field: options", "choices: [a, b]\nchoices_field: options", "'choices'" },

@@ -87,11 +87,12 @@ public static class TaskCatalog
     }
 
     private static string Line(string yaml, long number) =>
-        yaml.Split('\n').ElementAtOrDefault((int)number - 1)?.Trim() ?? "";
+        yaml.Split('\n').ElementAtOrDefault((int)number - 1)?.TrimEnd() ?? "";
 
     private static SlimmingException NotATask(string origin, string text, long line, string problem, Exception? inner)
     {
         const int most = 100;
+        text = text.Trim();
         text = text.Length > most ? text[..most] + "..." : text;
         return new SlimmingException(ExitCode.Usage, $"{origin}: line {line} ({text}): {problem}", inner);
     }

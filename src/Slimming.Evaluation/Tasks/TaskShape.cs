@@ -18,13 +18,25 @@ internal static partial class TaskShape
     private const int LongestName = 200;
     private const int LongestJoint = 1000;
 
-    private static readonly Type[] Parts =
-    [
+    /// <summary>By key what its value must be; keys of one name in several places want the same.</summary>
+    private static readonly Dictionary<string, string> Wanted = new[]
+    {
         typeof(TaskDefinition),
+        typeof(SourceDefinition),
         typeof(SplitDefinition),
         typeof(FewShotDefinition),
+        typeof(AnswerDefinition),
         typeof(ExtractDefinition),
-    ];
+    }
+        .SelectMany(part => part.GetProperties().Where(IsKey))
+        .Select(property =>
+            (
+                Key: UnderscoredNamingConvention.Instance.Apply(property.Name),
+                Type: Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType
+            )
+        )
+        .DistinctBy(key => key.Key)
+        .ToDictionary(key => key.Key, key => Describe(key.Key, key.Type), StringComparer.Ordinal);
 
     private static readonly HashSet<string> Names =
     [
@@ -49,34 +61,45 @@ internal static partial class TaskShape
     /// <param name="error">As the reader has it.</param>
     /// <param name="line">The line of the file that it is about.</param>
     public static string Problem(YamlException error, string line) =>
-        error switch
-        {
-            { InnerException: ArgumentException } when Choices(line) is { } choices => choices,
-            { InnerException: FormatException or OverflowException } => "expected a whole number within its bounds",
-            _ when UnknownKey().Match(error.Message) is { Success: true } unknown
-                    && typeof(TaskShape).Assembly.GetType(unknown.Groups["type"].Value) is { } type =>
-                $"unknown key '{unknown.Groups["key"].Value}'; known are {string.Join(", ", KeysOf(type))}",
-            _ when ClassName().IsMatch((error.InnerException ?? error).Message) =>
-                "expected another kind of value (docs/tasks.md lists the keys); a text with braces or a colon stands in quotes",
-            _ => error.InnerException?.Message ?? error.Message,
-        };
+        UnknownKey().Match(error.Message) is { Success: true } unknown
+        && typeof(TaskShape).Assembly.GetType(unknown.Groups["type"].Value) is { } type
+            ? $"unknown key '{unknown.Groups["key"].Value}'; known are {string.Join(", ", KeysOf(type))}"
+        : IsAboutAValue(error) ? Expected(line, (int)error.Start.Column - 1)
+        : error.InnerException?.Message ?? error.Message;
 
-    /// <summary>What the key on a line may be, where it is one of a few words.</summary>
-    private static string? Choices(string line) =>
-        Parts
-            .SelectMany(part => part.GetProperties())
-            .Select(property =>
-                (
-                    Key: UnderscoredNamingConvention.Instance.Apply(property.Name),
-                    Type: Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType
-                )
-            )
-            .Where(key => key.Type.IsEnum && Regex.IsMatch(line, $@"(^|[\s{{,]){key.Key}\s*:"))
-            .Select(key =>
-                $"{key.Key}: expected one of "
-                + string.Join(", ", Enum.GetNames(key.Type).Select(UnderscoredNamingConvention.Instance.Apply))
-            )
-            .FirstOrDefault();
+    /// <summary>The text is sound YAML, but not what its key wants.</summary>
+    private static bool IsAboutAValue(YamlException error) =>
+        error.InnerException is ArgumentException or FormatException or OverflowException
+        || ClassName().IsMatch((error.InnerException ?? error).Message)
+        || error.Message.StartsWith("Expected '", StringComparison.Ordinal);
+
+    /// <summary>What the last known key before a place of a line wants.</summary>
+    private static string Expected(string line, int column)
+    {
+        var key = KeyBefore()
+            .Matches(line[..Math.Min(line.Length, column)])
+            .Select(match => match.Groups["key"].Value)
+            .LastOrDefault(Wanted.ContainsKey);
+        return key is null
+            ? "expected another kind of value (docs/tasks.md lists the keys)"
+            : $"{key}: expected {Wanted[key]}";
+    }
+
+    private static string Describe(string key, Type type) =>
+        type switch
+        {
+            _ when type == typeof(string) => "a text, in quotes where it has braces, brackets or a colon",
+            _ when type == typeof(bool) => "true or false",
+            _ when type == typeof(int) || type == typeof(uint) => "a whole number within its bounds",
+            { IsEnum: true } => "one of "
+                + string.Join(", ", Enum.GetNames(type).Select(UnderscoredNamingConvention.Instance.Apply)),
+            _ when type == typeof(List<string>) => $"a list of texts, as in {key}: [one, two]",
+            _ when type == typeof(List<Dictionary<string, string>>) => $"a list of rows, as in {key}: [{{name: text}}]",
+            _ when type == typeof(Dictionary<string, List<string>>) =>
+                $"names with lists, as in {key}: {{name: [one, two]}}",
+            _ when type == typeof(Dictionary<string, string>) => $"names with texts, as in {key}: {{name: text}}",
+            _ => $"keys of its own, as in {key}: {{...}}, out of {string.Join(", ", KeysOf(type))}",
+        };
 
     private static IEnumerable<string> KeysOf(Type type) =>
         type.GetProperties().Where(IsKey).Select(property => UnderscoredNamingConvention.Instance.Apply(property.Name));
@@ -92,6 +115,9 @@ internal static partial class TaskShape
 
     [GeneratedRegex(@"\b(Slimming\.Evaluation|System\.(String|Collections))\b", RegexOptions.ExplicitCapture)]
     private static partial Regex ClassName();
+
+    [GeneratedRegex(@"(?<key>[a-z_]+)\s*:")]
+    private static partial Regex KeyBefore();
 
     private static void CheckRecord(object definition, string origin, string prefix)
     {

@@ -50,17 +50,17 @@ internal static class BadTasks
             "a mapping where a text is due",
             Choices + "columns: [{a: b}]\n",
             "line 8",
-            "expected another kind of value"
+            "columns: expected a list of texts"
         ),
         Task("a task with a NUL", Choices + "\0", "line 8", "found the control character U+0000"),
         Task(
             "a task with words for a number",
             Choices + "items: many\n",
-            "line 8 (items: many): expected a whole number"
+            "line 8 (items: many): items: expected a whole number"
         ),
         Task("a task with too large a number", Choices + "items: 99999999999\n", "expected a whole number"),
         Task("aliases of aliases", Bomb(), "t.yaml: line 1", "unknown key 'a'"),
-        Task("an alias of itself", Choices + "fields: &f {a: *f}\n", "expected another kind of value"),
+        Task("an alias of itself", Choices + "fields: &f {a: *f}\n", "columns: expected a list of texts"),
         Task("a tag that makes an object", "name: !System.IO.FileInfo /etc/passwd\n", "unresolved tag"),
         Task("a nested key without value", Choices + "few_shot: {data: }\n", "t.yaml: few_shot.data: has no value"),
         Task("a nested list with nothing", Choices + "fields: {a: [null]}\n", "t.yaml: fields: has no value"),
