@@ -60,7 +60,7 @@ internal static class BadTasks
         ),
         Task("a task with too large a number", Choices + "items: 99999999999\n", "expected a whole number"),
         Task("aliases of aliases", Bomb(), "t.yaml: line 1", "unknown key 'a'"),
-        Task("an alias of itself", Choices + "fields: &f {a: *f}\n", "columns: expected a list of texts"),
+        Task("an alias of itself", Choices + "fields: &f {a: *f}\n", "expected another kind of value"),
         Task("a tag that makes an object", "name: !System.IO.FileInfo /etc/passwd\n", "unresolved tag"),
         Task("a nested key without value", Choices + "few_shot: {data: }\n", "t.yaml: few_shot.data: has no value"),
         Task("a nested list with nothing", Choices + "fields: {a: [null]}\n", "t.yaml: fields: has no value"),
