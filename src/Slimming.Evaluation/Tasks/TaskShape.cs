@@ -77,7 +77,7 @@ internal static partial class TaskShape
     private static string Expected(string line, int column)
     {
         var key = KeyBefore()
-            .Matches(line[..Math.Min(line.Length, column)])
+            .Matches(line[..Math.Clamp(column, 0, line.Length)])
             .Select(match => match.Groups["key"].Value)
             .LastOrDefault(Wanted.ContainsKey);
         return key is null
