@@ -71,7 +71,12 @@ public sealed record Calibration(
                 );
             })
             .ToList();
-        var error = ErrorOf(answers.Select(answer => (answer, answer.Right)));
+        Gaps all = new();
+        foreach (var answer in answers)
+        {
+            all.Add(answer, answer.Right);
+        }
+        var error = all.Error;
         var random = new Xoshiro256StarStar(seed, threadSafe: false);
         return new Calibration(
             answers.Count,
@@ -79,9 +84,7 @@ public sealed record Calibration(
             (double)answers.Count(answer => answer.Right) / answers.Count,
             error,
             Bootstrap(answers, error, level, resamples, random),
-            Enumerable
-                .Range(0, resamples)
-                .Average(_ => ErrorOf(answers.Select(answer => (answer, random.NextDouble() < answer.Confidence)))),
+            ErrorByChance(answers, resamples, random),
             bins
         );
     }
@@ -97,22 +100,41 @@ public sealed record Calibration(
 
     private static int Bin(Answered answer) => Math.Min(BinCount - 1, (int)(answer.Confidence * BinCount));
 
-    private static double ErrorOf(IEnumerable<(Answered Answer, bool Right)> answers)
+    /// <summary>Sums of confidence minus outcome by bin: their sizes over the number of answers are the error.</summary>
+    private sealed class Gaps
     {
-        Span<double> gaps = stackalloc double[BinCount];
-        gaps.Clear();
-        var count = 0;
-        foreach (var (answer, right) in answers)
+        private readonly double[] _sums = new double[BinCount];
+        private int _count;
+
+        public double Error => _sums.Sum(Math.Abs) / _count;
+
+        public void Add(Answered answer, bool right)
         {
-            gaps[Bin(answer)] += answer.Confidence - (right ? 1 : 0);
-            count++;
+            _sums[Bin(answer)] += answer.Confidence - (right ? 1 : 0);
+            _count++;
         }
+
+        public void Clear()
+        {
+            Array.Clear(_sums);
+            _count = 0;
+        }
+    }
+
+    private static double ErrorByChance(IReadOnlyList<Answered> answers, int draws, Random random)
+    {
+        Gaps gaps = new();
         var sum = 0.0;
-        foreach (var gap in gaps)
+        for (var draw = 0; draw < draws; draw++)
         {
-            sum += Math.Abs(gap);
+            gaps.Clear();
+            foreach (var answer in answers)
+            {
+                gaps.Add(answer, random.NextDouble() < answer.Confidence);
+            }
+            sum += gaps.Error;
         }
-        return sum / count;
+        return sum / draws;
     }
 
     /// <summary>Resampling adds error of its own: the share of resamples below the estimate says how much.</summary>
@@ -132,14 +154,18 @@ public sealed record Calibration(
                 .Select(unit => unit.Select(pair => pair.answer).ToArray()),
         ];
         var errors = new double[resamples];
+        Gaps gaps = new();
         for (var draw = 0; draw < resamples; draw++)
         {
-            errors[draw] = ErrorOf(
-                Enumerable
-                    .Range(0, units.Length)
-                    .SelectMany(_ => units[random.Next(units.Length)])
-                    .Select(answer => (answer, answer.Right))
-            );
+            gaps.Clear();
+            for (var i = 0; i < units.Length; i++)
+            {
+                foreach (var answer in units[random.Next(units.Length)])
+                {
+                    gaps.Add(answer, answer.Right);
+                }
+            }
+            errors[draw] = gaps.Error;
         }
         Array.Sort(errors);
         // All above (or below) the estimate: half a resample stands for none.
