@@ -202,6 +202,18 @@ public sealed class BadTaskTests : IDisposable
         Refused(Choice.Replace("rows.jsonl", file, StringComparison.Ordinal), named).ShouldContain("task mine");
     }
 
+    [Theory]
+    [InlineData("rows.jsonl", "{\"question\": \"\u00e9\"}", "found 0xE9")]
+    [InlineData("rows.json", "[\"\u00e9\"]", "found 0xE9")]
+    [InlineData("rows.tsv", "question\n\u00e9 \n", "line 1 or soon after it: found 0xE9")]
+    [InlineData("rows.txt", "\u00e9 ", "found 0xE9")]
+    [InlineData("rows.csv", "question\n\u00e9\n", "rows.csv")]
+    public void AFileOfAnotherEncodingIsRefused(string file, string content, string named)
+    {
+        File.WriteAllText(Path.Combine(_folder.FullName, file), content, System.Text.Encoding.Latin1);
+        Refused(Choice.Replace("rows.jsonl", file, StringComparison.Ordinal), named).ShouldContain(file);
+    }
+
     [Fact]
     public void TooFewExamplesAreCounted()
     {

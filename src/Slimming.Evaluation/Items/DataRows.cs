@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using Slimming.Evaluation.Tasks;
 using Slimming.Gguf;
@@ -27,6 +28,10 @@ internal static class DataRows
                 ),
             };
             return rows.Count > 0 ? rows : throw new FormatException("no rows");
+        }
+        catch (DecoderFallbackException error)
+        {
+            throw new SlimmingException(ExitCode.Usage, $"task {task.Name}: {path}: {DataText.NotUtf8(error)}", error);
         }
         catch (Exception error)
             when (error is FormatException or ResultsException or InvalidDataException or IOException)

@@ -8,9 +8,19 @@ internal static class DataText
 {
     private const int LongestLine = 16 << 20;
 
-    public static StreamReader Open(string path) => new(PackedFile.OpenRead(path));
+    /// <summary>Never with replacement characters: they would be scored as if they were the text.</summary>
+    private static readonly UTF8Encoding Strict = new(
+        encoderShouldEmitUTF8Identifier: false,
+        throwOnInvalidBytes: true
+    );
 
-    /// <exception cref="FormatException">A line is too long; names it.</exception>
+    public static StreamReader Open(string path) => new(PackedFile.OpenRead(path), Strict);
+
+    /// <summary>What is wrong with a text that is no UTF-8.</summary>
+    public static string NotUtf8(DecoderFallbackException error) =>
+        $"found 0x{Convert.ToHexString(error.BytesUnknown ?? [])}, which is no UTF-8; expected a text in UTF-8";
+
+    /// <exception cref="FormatException">A line is too long or no UTF-8; names it.</exception>
     public static IEnumerable<string> Lines(string path)
     {
         using var reader = Open(path);
@@ -18,7 +28,7 @@ internal static class DataText
         var buffer = new char[1 << 14];
         var number = 1L;
         var afterReturn = false;
-        for (int read; (read = reader.Read(buffer)) > 0; )
+        for (int read; (read = Read(reader, buffer, number)) > 0; )
         {
             for (var start = 0; start < read; )
             {
@@ -49,6 +59,18 @@ internal static class DataText
         if (line.Length > 0)
         {
             yield return line.ToString();
+        }
+    }
+
+    private static int Read(StreamReader reader, char[] buffer, long line)
+    {
+        try
+        {
+            return reader.Read(buffer);
+        }
+        catch (DecoderFallbackException error)
+        {
+            throw new FormatException($"line {line} or soon after it: {NotUtf8(error)}", error);
         }
     }
 }
