@@ -155,6 +155,12 @@ public sealed class BadTaskTests : IDisposable
     [InlineData(
         Choice,
         "rows.jsonl",
+        """{"question": "q", "options": ["a", "b"], "answer": "b"}""",
+        "expected 0 to 1; for letters or texts name them in gold_labels or gold_labels_field"
+    )]
+    [InlineData(
+        Choice,
+        "rows.jsonl",
         """{"question": "q", "options": ["a", "b"], "answer": -1}""",
         "row 1: gold \"-1\""
     )]

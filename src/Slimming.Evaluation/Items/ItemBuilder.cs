@@ -271,6 +271,7 @@ internal sealed class ItemBuilder
             ? index
             : throw new FormatException(
                 $"gold \"{text}\": expected {(labels.Count > 0 ? string.Join(", ", labels) + " or " : "")}0 to {choices - 1}"
+                    + (labels.Count > 0 ? "" : "; for letters or texts name them in gold_labels or gold_labels_field")
             );
     }
 
