@@ -188,7 +188,7 @@ internal sealed class ReportComparison(StringBuilder html)
         foreach (var task in run.Overlap?.Found ?? [])
         {
             html.Append(
-                $"<details><summary>{ReportPage.Name(task.Task)}: {task.Found.Count} of {task.Items} items share {run.Overlap!.Words} words in a row with training rows</summary>\n"
+                $"<details class=\"items\"><summary>{ReportPage.Name(task.Task)}: {task.Found.Count} of {task.Items} items share {run.Overlap!.Words} words in a row with training rows</summary>\n"
                     + "<table class=\"settings\"><tbody>\n"
             );
             foreach (var item in task.Found.Take(ShownItems))
@@ -210,7 +210,7 @@ internal sealed class ReportComparison(StringBuilder html)
                 continue;
             }
             html.Append(
-                $"<details><summary>{ReportPage.Name(task.Task)}: {moves.RightWrong} right to wrong, {moves.WrongRight} wrong to "
+                $"<details class=\"items\"><summary>{ReportPage.Name(task.Task)}: {moves.RightWrong} right to wrong, {moves.WrongRight} wrong to "
                     + $"right, {moves.RightRight} stayed right, {moves.WrongWrong} stayed wrong</summary>\n"
             );
             foreach (var kind in moves.Items.GroupBy(item => item.Kind))

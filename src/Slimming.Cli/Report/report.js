@@ -120,8 +120,11 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   // Paper is white: the plots are drawn again in the colours of the print rules, and back afterwards.
   matchMedia("print").addEventListener("change", draw);
-  // What is folded on the screen is printed too.
-  const folded = [...document.querySelectorAll("details:not([open])")];
-  addEventListener("beforeprint", () => folded.forEach((d) => { d.open = true; }));
-  addEventListener("afterprint", () => folded.forEach((d) => { d.open = false; }));
+  // What is folded on the screen is printed too, but for lists of items, which may be hundreds of pages: those that are open are.
+  let unfolded = [];
+  addEventListener("beforeprint", () => {
+    unfolded = [...document.querySelectorAll("details:not([open], .items)")];
+    unfolded.forEach((d) => { d.open = true; });
+  });
+  addEventListener("afterprint", () => unfolded.forEach((d) => { d.open = false; }));
 })();
