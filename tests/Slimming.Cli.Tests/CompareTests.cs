@@ -61,6 +61,14 @@ public sealed class CompareTests : IDisposable
     }
 
     [Fact]
+    public void TokensOfAnotherVocabularyAreNotCompared()
+    {
+        ItemRow[] Texts(long tokens) =>
+            [.. Enumerable.Range(0, 5).Select(i => Window("notes", i, 30 + i, tokens) with { NWords = 8 })];
+        Refused(Base(Texts(10)), Tuned(Texts(11))).ShouldContain("token_perplexity of task notes is per token");
+    }
+
+    [Fact]
     public void ResultsOfAGroupAreTheItemsOfItsMembers()
     {
         var folder = Write(

@@ -40,11 +40,12 @@ public static class RunComparer
     {
         var common = RunPairing.CommonTasks(start, tuned);
         var tasks = new List<TaskComparison>();
+        List<string> warnings = [.. RunPairing.Warnings(start, tuned)];
         var groups = start.Groups.Intersect(tuned.Groups, StringComparer.Ordinal).ToList();
         foreach (var task in common.Concat(groups))
         {
             cancellation.ThrowIfCancellationRequested();
-            tasks.Add(Compare(start, tuned, task, groups, options));
+            tasks.Add(Compare(start, tuned, task, groups, options, warnings));
         }
         return new RunComparison(
             tuned.Directory,
@@ -57,7 +58,7 @@ public static class RunComparer
                     .Where(task => !start.IsDivergence(task) && !tuned.IsDivergence(task)),
             ],
             Divergence.Between(start, tuned, options.Level),
-            RunPairing.Warnings(start, tuned)
+            warnings
         );
     }
 
@@ -66,7 +67,8 @@ public static class RunComparer
         ScoredItems tuned,
         string task,
         List<string> groups,
-        ComparisonOptions options
+        ComparisonOptions options,
+        List<string> warnings
     )
     {
         var pairs = RunPairing.Pair(start, tuned, task);
@@ -82,6 +84,22 @@ public static class RunComparer
                 $"{start.Directory} and {tuned.Directory} are no pair: metrics of task {task} differ: "
                     + $"{string.Join(",", start.Metrics(task))} in {start.Directory}, {string.Join(",", tuned.Metrics(task))} in {tuned.Directory}"
             );
+        }
+        // Of models with other vocabularies only this is not comparable: words and bytes are the text's.
+        var unequal = metrics.FindAll(metric =>
+            pairs.Exists(pair => ItemMetrics.Weight(metric, pair.Base) != ItemMetrics.Weight(metric, pair.Tuned))
+        );
+        if (unequal.Count > 0)
+        {
+            var problem =
+                $"{string.Join(", ", unequal)} of task {task} is per token, and {start.Directory} and {tuned.Directory} "
+                + "cut the text into different numbers of tokens";
+            metrics.RemoveAll(unequal.Contains);
+            if (metrics.Count == 0)
+            {
+                throw new SlimmingException(ExitCode.Usage, $"{problem}; compare words or bytes instead");
+            }
+            warnings.Add($"{problem}: left out");
         }
         var primary = ItemMetrics.Primary(metrics);
         var comparers = metrics.ConvertAll(metric => new MetricComparer(task, metric, pairs, options));
