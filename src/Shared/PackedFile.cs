@@ -5,10 +5,17 @@ namespace Slimming.Shared;
 /// <summary>Gzip files of texts: what comes out has a bound, as a few kilobytes may hold what takes minutes to read.</summary>
 internal static class PackedFile
 {
-    private const long FreeBytes = 16L << 20;
+    public const long FreeBytes = 16L << 20;
 
     /// <summary>Texts pack some 3 to 10 times; what packs a thousand times is one letter repeated.</summary>
-    private const int MostRatio = 50;
+    public const int MostRatio = 50;
+
+    /// <summary>Of Parquet, whose rows come out one by one, a row may have as much without being counted: their number has its own bound.</summary>
+    public const int FreeRowLength = 256;
+
+    public static string TooMuch =>
+        $"expected at most {FreeBytes >> 20} MiB and {MostRatio} times the size of the file in all rows of more than {FreeRowLength} "
+        + "characters, found more; write it as JSONL";
 
     public static bool IsPacked(string path) => path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase);
 

@@ -104,6 +104,16 @@ public sealed unsafe class DuckDb : IDisposable
         _database.Dispose();
     }
 
+    /// <summary>DuckDB's text; where memory ends, without the advice on settings that nobody here can make.</summary>
+    internal static ResultsException Fault(string? text)
+    {
+        text ??= "";
+        var memory = text.StartsWith("Out of Memory Error", StringComparison.Ordinal)
+            ? $"{text.Split('\n')[0]}: a text, a list or a part of the file is too large"
+            : text;
+        return new ResultsException(ResultsFault.Failed, $"DuckDB: {memory}");
+    }
+
     private static void Set(nint config, string name, string value)
     {
         if (DuckDbNative.duckdb_set_config(config, name, value) != 0)
@@ -139,7 +149,7 @@ public sealed unsafe class DuckDb : IDisposable
         }
         var text = Marshal.PtrToStringUTF8((nint)DuckDbNative.duckdb_prepare_error(statement));
         DuckDbNative.duckdb_destroy_prepare(ref statement);
-        throw new ResultsException(ResultsFault.Failed, $"DuckDB: {text}");
+        throw Fault(text);
     }
 
     private static void Bind(StatementHandle statement, string sql, object?[] args)

@@ -67,7 +67,7 @@ internal sealed unsafe class DuckDbResult : IDisposable
     }
 
     private ResultsException Error() =>
-        new(ResultsFault.Failed, $"DuckDB: {Marshal.PtrToStringUTF8((nint)DuckDbNative.duckdb_result_error(_result))}");
+        DuckDb.Fault(Marshal.PtrToStringUTF8((nint)DuckDbNative.duckdb_result_error(_result)));
 
     private void DropChunk()
     {

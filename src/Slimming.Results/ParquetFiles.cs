@@ -43,7 +43,7 @@ internal static class ParquetFiles
         string? task = null
     )
     {
-        RegularFile.Require(path);
+        Check(db, path);
         var names = string.Join(", ", Names(db, path, columns).Select(name => $"\"{name}\""));
         var sql = $"SELECT {names} FROM read_parquet(?, hive_partitioning = false)";
         sql += task is null ? "" : $" WHERE task = {DuckDb.Quote(task)}";
@@ -61,6 +61,18 @@ internal static class ParquetFiles
             }
             number++;
             yield return record;
+        }
+    }
+
+    private static void Check(DuckDb db, string path)
+    {
+        try
+        {
+            ParquetCheck.Require(db, path);
+        }
+        catch (ResultsException e)
+        {
+            throw new ResultsException(e.Fault, $"{path}: {e.Message}", e);
         }
     }
 

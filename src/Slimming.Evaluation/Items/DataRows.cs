@@ -52,6 +52,7 @@ internal static class DataRows
                 case ".parquet":
                     using (var db = DuckDb.Open())
                     {
+                        ParquetCheck.Require(db, path);
                         return (long)db.Query("SELECT count(*) FROM read_parquet(?)", path).Single()[0]!;
                     }
                 default:
@@ -122,10 +123,17 @@ internal static class DataRows
     private static List<JsonElement> Parquet(string path)
     {
         using var db = DuckDb.Open();
+        ParquetCheck.Require(db, path);
+        var bytes = PackedFile.FreeBytes + (PackedFile.MostRatio * new FileInfo(path).Length);
         return
         [
-            .. db.Query("SELECT to_json(t)::VARCHAR FROM read_parquet(?) AS t", path)
-                .Select((row, i) => ParseObject((string)row[0]!, $"row {i}")),
+            .. db.Query("SELECT to_json(slimming_row)::VARCHAR FROM read_parquet(?) AS slimming_row", path)
+                .Select(
+                    (row, i) =>
+                        (bytes -= Math.Max(0, ((string)row[0]!).Length - PackedFile.FreeRowLength)) >= 0
+                            ? ParseObject((string)row[0]!, $"row {i}")
+                            : throw new FormatException($"row {i}: {PackedFile.TooMuch}")
+                ),
         ];
     }
 

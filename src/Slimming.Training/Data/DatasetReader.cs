@@ -73,8 +73,14 @@ internal static class DatasetReader
         foreach (var (part, file) in files)
         {
             long number = 0;
+            var bytes = PackedFile.FreeBytes + (PackedFile.MostRatio * new FileInfo(file).Length);
             foreach (var json in Rows(db, file, where))
             {
+                bytes -= Math.Max(0, (json?.Length ?? 0) - PackedFile.FreeRowLength);
+                if (bytes < 0)
+                {
+                    throw new SlimmingException(ExitCode.Usage, $"{file}, row {number} (from 0): {PackedFile.TooMuch}");
+                }
                 yield return new RawRow(file, part, number++, json);
             }
             if (number == 0)
@@ -97,7 +103,7 @@ internal static class DatasetReader
             foreach (var file in Expand(db, sources[part].Pattern))
             {
                 RefuseUnknown(file);
-                RefuseBomb(file);
+                RefuseBomb(db, file);
                 yield return (part, file);
             }
         }
@@ -201,17 +207,20 @@ internal static class DatasetReader
     }
 
     /// <summary>DuckDB would unpack it whatever comes out.</summary>
-    private static void RefuseBomb(string file)
+    private static void RefuseBomb(LazyDuckDb db, string file)
     {
-        if (!PackedFile.IsPacked(file))
-        {
-            return;
-        }
         try
         {
-            PackedFile.Require(file);
+            if (PackedFile.IsPacked(file))
+            {
+                PackedFile.Require(file);
+            }
+            else if (TextFile.Extension(file) == ".parquet")
+            {
+                ParquetCheck.Require(db.Value, file, Literal(file));
+            }
         }
-        catch (Exception e) when (e is InvalidDataException or IOException)
+        catch (Exception e) when (e is InvalidDataException or IOException or ResultsException)
         {
             throw new SlimmingException(ExitCode.Usage, $"{file}: cannot be read: {e.Message}", e);
         }

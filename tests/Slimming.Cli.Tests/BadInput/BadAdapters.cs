@@ -230,6 +230,12 @@ internal static class BadAdapters
             "adapter_model.safetensors: byte 0, header length: expected at most 1, found 9223372036854775807"
         ),
         Peft(
+            "safetensors with a header of more than any adapter's",
+            Config,
+            [1, 0, 64, 0, 0, 0, 0, 0, .. new byte[(4 << 20) + 1]],
+            "adapter_model.safetensors: byte 0, header length: expected at most 4194304, found 4194305"
+        ),
+        Peft(
             "safetensors that are text",
             Config,
             [.. "not safetensors at all"u8],

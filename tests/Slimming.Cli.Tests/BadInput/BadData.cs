@@ -1,3 +1,4 @@
+using Slimming.Results;
 using static Slimming.Cli.Tests.BadInput.BadCase;
 
 namespace Slimming.Cli.Tests.BadInput;
@@ -35,6 +36,29 @@ internal static class BadData
             "bytes of data in a packed file of"
         ),
         Packed("packed data that are not", "a.csv.gz", "hello"u8.ToArray(), "cannot be read"),
+        Parquet(
+            "more rows than a file of this size can have",
+            "SELECT 'a' AS text FROM range(1100000)",
+            "expected 0 to 10",
+            "the footer says 1100000"
+        ),
+        Parquet(
+            "more columns than anybody needs",
+            $"SELECT {string.Join(", ", Enumerable.Range(0, 2001).Select(i => $"{i} AS c{i}"))}",
+            "expected at most 2000 columns"
+        ),
+        Parquet(
+            "one text in all rows",
+            "SELECT repeat('a b ', 1200) AS text FROM range(5000)",
+            "expected at most 16 MiB and 50 times the size of the file in all rows of more than 256"
+        ),
+        Parquet(
+            "a text that memory does not hold",
+            "SELECT repeat('a b ', 2000000) AS text FROM range(50)",
+            "Out of Memory Error",
+            "is too large"
+        ),
+        Parquet("a deep row", $"SELECT {Deep(100)} AS text", "row 0 (from 0): cannot be read as JSON", "depth"),
         Rows("no rows", "a.json", "[]", [], "no rows; expected at least one"),
         Rows("unknown kind of file", "a.docx", "x", [], "unknown kind of file '.docx'; expected .json, .jsonl"),
         Rows(
@@ -312,6 +336,26 @@ internal static class BadData
 
     private static BadCase Packed(string name, string file, byte[] bytes, params string[] texts) =>
         Usage($"data: {name}", w => w.Train(Workshop.Model, w.Bytes(file, bytes)), [$"{file}: ", .. texts]);
+
+    private static BadCase Parquet(string name, string query, params string[] texts) =>
+        Usage(
+            $"Parquet: {name}",
+            w =>
+            {
+                WriteParquet(w["a.parquet"], query);
+                return w.Train(Workshop.Model, w["a.parquet"], "--max-length", "5000");
+            },
+            ["a.parquet", .. texts]
+        );
+
+    internal static string WriteParquet(string path, string query)
+    {
+        using var db = DuckDb.Open(2048);
+        db.Execute($"COPY ({query}) TO {DuckDb.Quote(path)} (FORMAT parquet, COMPRESSION zstd)");
+        return path;
+    }
+
+    private static string Deep(int levels) => levels == 0 ? "1" : $"{{'a': {Deep(levels - 1)}}}";
 
     private static string Ids(int count)
     {

@@ -74,6 +74,11 @@ internal static class BadFolders
             "found null"
         ),
         Items("an item twice", "*, unnest([1, 2])", "task t, doc 0: is there twice"),
+        Items(
+            "more rows than a file of this size can have",
+            "task, unnest(list_resize([0], 1100000, 0)) AS i",
+            "the footer says 1100000"
+        ),
         Items("no column that is known", "1 AS x", "has no column of a results file; found x"),
         Results(
             "texts that are too few",
@@ -131,7 +136,7 @@ internal static class BadFolders
             {
                 ScoredFolder.Write(w["scored"], ScoredFolder.Settings("m", "t"), [ScoredFolder.Choice("t", 0, true)]);
                 var path = Path.Combine(Directory.GetDirectories(w["scored"])[0], file);
-                using (var db = DuckDb.Open(64))
+                using (var db = DuckDb.Open(2048))
                 {
                     db.Execute($"CREATE TABLE t AS SELECT {select} FROM read_parquet(?)", path);
                     db.Execute($"COPY t TO {DuckDb.Quote(path)} (FORMAT parquet)");

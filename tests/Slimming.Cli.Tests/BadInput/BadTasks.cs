@@ -96,6 +96,24 @@ internal static class BadTasks
         File("a line that unpacks without end", "t.jsonl.gz", _ => Packed(1), "found more"),
         File("rows that unpack without end", "t.jsonl.gz", _ => Packed(200), "bytes of data in a packed file of"),
         File("a table that unpacks without end", "t.csv.gz", _ => Packed(200), "bytes of data in a packed file of"),
+        File(
+            "Parquet of more rows than a file of its size can have",
+            "t.parquet",
+            w =>
+                System.IO.File.ReadAllBytes(
+                    BadData.WriteParquet(w["big.parquet"], "SELECT 'a' AS t FROM range(1100000)")
+                ),
+            "the footer says 1100000"
+        ),
+        File(
+            "Parquet of one text in all rows",
+            "t.parquet",
+            w =>
+                System.IO.File.ReadAllBytes(
+                    BadData.WriteParquet(w["big.parquet"], "SELECT repeat('a b ', 1200) AS t FROM range(5000)")
+                ),
+            "expected at most 16 MiB and 50 times the size of the file in all rows of more than 256"
+        ),
         File("packed data that are not", "t.jsonl.gz", _ => "hello"u8.ToArray(), "t.jsonl.gz: "),
         Usage(
             "a task file that is no UTF-8",
