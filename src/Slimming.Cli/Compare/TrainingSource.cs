@@ -48,10 +48,15 @@ internal sealed record TrainingSource(string Name, IReadOnlyList<string> Files, 
                 );
             }
         }
+        var where = Text(record.Options["where"]);
+        if (where is not null)
+        {
+            RecordedCondition.Require(where, Path.Combine(folder, "run.json"));
+        }
         return new TrainingSource(
             folder,
             [.. record.Data.Select(file => file.Path)],
-            Text(record.Options["where"]),
+            where,
             SampleOf(record.Options["sample"], folder),
             (ulong)record.Seed
         );
