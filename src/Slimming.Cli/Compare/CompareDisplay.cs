@@ -25,7 +25,7 @@ internal static class CompareDisplay
             }
             WriteStudy(console, run);
             WriteDivergence(console, run, comparison.Options);
-            WriteTransitions(console, context.Output, run, items);
+            WriteTransitions(console, context, run, items);
             OverlapCheck.Write(context, run, items);
         }
         if (comparison.Spread.Count > 0)
@@ -161,7 +161,7 @@ internal static class CompareDisplay
         table.Write(console);
     }
 
-    private static void WriteTransitions(IAnsiConsole console, TextWriter output, RunComparison run, int items)
+    private static void WriteTransitions(IAnsiConsole console, VerbContext context, RunComparison run, int items)
     {
         var table = Start("task", "metric", "stayed right", "right to wrong", "wrong to right", "stayed wrong");
         foreach (var (task, moves) in run.Tasks.Select(task => (task, task.Transitions)))
@@ -188,11 +188,11 @@ internal static class CompareDisplay
                 var item in task.Transitions!.Items.GroupBy(item => item.Kind).SelectMany(kind => kind.Take(items))
             )
             {
-                output.WriteLine($"{task.Task}, doc {item.Doc}, {item.Kind.Replace('_', ' ')}");
-                output.WriteLine($"  asked    {Short(item.Question, fromEnd: true)}");
-                output.WriteLine($"  expected {Short(item.Expected)}");
-                output.WriteLine($"  base     {Short(item.BaseAnswer)}");
-                output.WriteLine($"  tuned    {Short(item.TunedAnswer)}");
+                context.Say($"{task.Task}, doc {item.Doc}, {item.Kind.Replace('_', ' ')}");
+                context.Say($"  asked    {Short(item.Question, fromEnd: true)}");
+                context.Say($"  expected {Short(item.Expected)}");
+                context.Say($"  base     {Short(item.BaseAnswer)}");
+                context.Say($"  tuned    {Short(item.TunedAnswer)}");
             }
         }
     }
