@@ -87,7 +87,7 @@ public sealed class ResultsStore : IDisposable
                 $"{folder}: the run is not finished ({DoneName} is missing); run the same bench command again to go on"
             );
         }
-        return new ResultsStore(folder, JsonFiles.Read<RunInfo>(Path.Combine(folder, "run.json")));
+        return new ResultsStore(folder, RunInfo.Read(Path.Combine(folder, "run.json")));
     }
 
     /// <summary>Takes one finished item; every <see cref="PartItems"/> items become a part on disk.</summary>
@@ -187,8 +187,16 @@ public sealed class ResultsStore : IDisposable
     {
         var path = Path.Combine(Folder, SummaryName);
         var rows = ParquetFiles.Read(_db, path, ResultColumns.Summary, ResultRows.Metric).ToArray();
+        HashSet<(string, string)> seen = [];
         foreach (var row in rows)
         {
+            if (!seen.Add((row.Task, row.Metric)))
+            {
+                throw new ResultsException(
+                    ResultsFault.Usage,
+                    $"{path}: task {row.Task}, metric {row.Metric}: is there twice; expected each metric once"
+                );
+            }
             if (ResultColumns.NonFinite(ResultColumns.Summary, row) is { } column)
             {
                 throw new ResultsException(
@@ -221,7 +229,7 @@ public sealed class ResultsStore : IDisposable
             }
             if (other != folder)
             {
-                var there = JsonFiles.Read<RunInfo>(Path.Combine(other, "run.json"));
+                var there = RunInfo.Read(Path.Combine(other, "run.json"));
                 throw new ResultsException(
                     ResultsFault.Refused,
                     $"{other}: a run of other settings is there ({RunInfo.Differences(there, info)}); "

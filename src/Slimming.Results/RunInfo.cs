@@ -30,6 +30,16 @@ public sealed record RunInfo
             )
         )[..16];
 
+    /// <exception cref="ResultsException">The file is no such record.</exception>
+    internal static RunInfo Read(string path)
+    {
+        var info = JsonFiles.Read<RunInfo>(path);
+        // The serializer minds no null that is an element.
+        return info.Settings.Concat(info.Environment).FirstOrDefault(pair => pair.Value is null).Key is { } key
+            ? throw new ResultsException(ResultsFault.Usage, $"{path}: {key}: found null, expected a text")
+            : info;
+    }
+
     /// <summary>The settings in which two runs differ, worded for a message; empty where they agree.</summary>
     public static string Differences(RunInfo there, RunInfo asked)
     {

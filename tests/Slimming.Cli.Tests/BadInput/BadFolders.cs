@@ -92,6 +92,18 @@ internal static class BadFolders
             "* REPLACE ('Infinity'::DOUBLE AS value)",
             "metric acc: value is not a finite number"
         ),
+        Results("a metric twice", "summary.parquet", "*, unnest([1, 2])", "metric acc: is there twice"),
+        Usage(
+            "results: a setting that is null",
+            w =>
+            {
+                ScoredFolder.Write(w["scored"], ScoredFolder.Settings("m", "t"), [ScoredFolder.Choice("t", 0, true)]);
+                var path = Path.Combine(Directory.GetDirectories(w["scored"])[0], "run.json");
+                Change(path, record => record["settings"]!["task t"] = null);
+                return ["results", w["scored"]];
+            },
+            "run.json: task t: found null, expected a text"
+        ),
     ];
 
     private static BadCase Record(string name, Action<JsonNode> change, params string[] texts) =>
