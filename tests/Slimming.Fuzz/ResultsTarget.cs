@@ -153,6 +153,9 @@ internal sealed class ResultsTarget : FolderTarget
 
     public override int RoundCases => 100;
 
+    /// <summary>Each metric that two runs share is drawn 10,000 times.</summary>
+    public override long FreeBytes => 64L << 20;
+
     private string Run => Path.Combine(Beside("tuned"), "run=0");
 
     protected override void MakeSound()

@@ -55,9 +55,6 @@ internal static class Rounds
     /// <summary>Longest that one file may take.</summary>
     public static readonly TimeSpan MostTime = TimeSpan.FromSeconds(5);
 
-    /// <summary>Most that reading a file may allocate: this, and four times its size.</summary>
-    private const long FreeBytes = 16L << 20;
-
     private const string TooLong = "took";
 
     /// <param name="target">Not disposed.</param>
@@ -133,7 +130,7 @@ internal static class Rounds
         return what
             ?? (
                 time > MostTime ? $"{TooLong} {time.TotalSeconds:0.0} s"
-                : allocated > FreeBytes + 4L * bytes && target is not TemplateTarget
+                : allocated > target.FreeBytes + 4L * bytes && target is not TemplateTarget
                     ? $"allocated {allocated} bytes for a file of {bytes}"
                 : null
             );

@@ -14,6 +14,9 @@ internal abstract class Target : IDisposable
     /// <summary>Cases of the round in the test suite: some four seconds of them.</summary>
     public virtual int RoundCases => 30_000;
 
+    /// <summary>Most that reading a file may allocate in all, beside four times its size.</summary>
+    public virtual long FreeBytes => 16L << 20;
+
     /// <summary>A file that is read without an error.</summary>
     public abstract byte[] Sound { get; }
 
