@@ -5,10 +5,10 @@ namespace Slimming.Shared;
 /// <summary>Gzip files of texts: what comes out has a bound, as a few kilobytes may hold what takes minutes to read.</summary>
 internal static class PackedFile
 {
-    public const long FreeBytes = 16L << 20;
+    private const long FreeBytes = 16L << 20;
 
     /// <summary>Texts pack some 3 to 10 times; what packs a thousand times is one letter repeated.</summary>
-    public const int MostRatio = 50;
+    private const int MostRatio = 50;
 
     /// <summary>Of Parquet, whose rows come out one by one, a row may have as much without being counted: their number has its own bound.</summary>
     public const int FreeRowLength = 256;
@@ -17,6 +17,9 @@ internal static class PackedFile
         $"expected at most {FreeBytes >> 20} MiB and {MostRatio} times the size of the file in all rows of more than {FreeRowLength} "
         + "characters, found more; write it as JSONL";
 
+    /// <summary>Bytes that may come out of a file of this size.</summary>
+    public static long Most(long fileBytes) => FreeBytes + (MostRatio * fileBytes);
+
     public static bool IsPacked(string path) => path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>The bytes of a file, unpacked where its name says so.</summary>
@@ -24,7 +27,7 @@ internal static class PackedFile
     public static Stream OpenRead(string path)
     {
         var file = RegularFile.OpenRead(path);
-        return IsPacked(path) ? new Unpacked(file, FreeBytes + (MostRatio * file.Length)) : file;
+        return IsPacked(path) ? new Unpacked(file, Most(file.Length)) : file;
     }
 
     /// <summary>Unpacks the file once, before somebody else does it whatever comes out.</summary>

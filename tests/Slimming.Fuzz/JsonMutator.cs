@@ -12,6 +12,9 @@ internal static class JsonMutator
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
+    /// <summary>What every kind of broken JSON text gets put in.</summary>
+    public static IReadOnlyList<string> Words { get; } = ["\"", ",", "{", "}", "[", "]", ":", "null"];
+
     private static readonly string[] s_values =
     [
         "null",

@@ -113,14 +113,7 @@ internal sealed class ResultsTarget : FolderTarget
 
     private static readonly string[] s_json =
     [
-        "\"",
-        ",",
-        "{",
-        "}",
-        "[",
-        "]",
-        ":",
-        "null",
+        .. JsonMutator.Words,
         "1",
         "\"\"",
         "\"\\u0000\"",

@@ -15,14 +15,7 @@ internal abstract class RunFolderTarget : FolderTarget
 
     private static readonly string[] s_json =
     [
-        "\"",
-        ",",
-        "{",
-        "}",
-        "[",
-        "]",
-        ":",
-        "null",
+        .. JsonMutator.Words,
         "-1",
         "1e999",
         "1e308",

@@ -82,14 +82,7 @@ internal sealed class PeftConfigTarget() : TextTarget("peft-config", ".json", So
 
     private static readonly string[] s_words =
     [
-        "\"",
-        ",",
-        "{",
-        "}",
-        "[",
-        "]",
-        ":",
-        "null",
+        .. JsonMutator.Words,
         "-1",
         "1e999",
         "(a+)+$",

@@ -204,10 +204,11 @@ static void softcap(int64_t n, float cap, float *x) {
     for_vectors(n, [&](int64_t i, int64_t count) { put(x + i, count, cap * tanh(take(x + i, count) / cap)); });
 }
 
-static float row_max(int64_t n, const float *x) {
+// Of factor * x.
+static inline float row_max(int64_t n, const float *x, float factor = 1.0f) {
     vf largest = set1(-INFINITY);
     for_vectors(n, [&](int64_t i, int64_t count) {
-        largest = max(count == kLanes ? load(x + i) : load_part(x + i, count, -INFINITY), largest);
+        largest = max((count == kLanes ? load(x + i) : load_part(x + i, count, x[i])) * factor, largest);
     });
     return max_lanes(largest);
 }
@@ -249,14 +250,6 @@ static inline void over(float *x, Format format, const Body &body) {
     typed(Values{x, format}, body);
 }
 
-static inline float scaled_max(int64_t n, float factor, const float *x) {
-    vf largest = set1(-INFINITY);
-    for_vectors(n, [&](int64_t i, int64_t count) {
-        largest = max((count == kLanes ? load(x + i) : load_part(x + i, count, x[i])) * factor, largest);
-    });
-    return max_lanes(largest);
-}
-
 static float softmax_tile(int64_t n, int64_t begin, int64_t end, float factor, float cap, float *s, Format out,
                           SoftmaxSum *row) {
     if (cap > 0) {
@@ -264,7 +257,7 @@ static float softmax_tile(int64_t n, int64_t begin, int64_t end, float factor, f
         softcap(end - begin, cap, s + begin);
         factor = 1.0f;
     }
-    const float largest = scaled_max(end - begin, factor, s + begin), top = row->top > largest ? row->top : largest;
+    const float largest = row_max(end - begin, s + begin, factor), top = row->top > largest ? row->top : largest;
     vf sum{};
     over(s, out, [&](auto *p) {
         for_vectors(end - begin, [&](int64_t i, int64_t count) {

@@ -124,7 +124,7 @@ internal static class DataRows
     {
         using var db = DuckDb.Open();
         ParquetCheck.Require(db, path);
-        var bytes = PackedFile.FreeBytes + (PackedFile.MostRatio * new FileInfo(path).Length);
+        var bytes = PackedFile.Most(new FileInfo(path).Length);
         return
         [
             .. db.Query("SELECT to_json(slimming_row)::VARCHAR FROM read_parquet(?) AS slimming_row", path)

@@ -73,7 +73,7 @@ internal static class DatasetReader
         foreach (var (part, file) in files)
         {
             long number = 0;
-            var bytes = PackedFile.FreeBytes + (PackedFile.MostRatio * new FileInfo(file).Length);
+            var bytes = PackedFile.Most(new FileInfo(file).Length);
             foreach (var json in Rows(db, file, where))
             {
                 bytes -= Math.Max(0, (json?.Length ?? 0) - PackedFile.FreeRowLength);
