@@ -117,7 +117,7 @@ public sealed record ContextParams
 /// <param name="ParameterBytes">Trainable parameters, f32.</param>
 /// <param name="OptimizerBytes">Gradients and two moments, f32.</param>
 /// <param name="ActivationBytes">Kept activations and work space of the largest micro-batch.</param>
-/// <param name="LogitBytes">Rows of logits.</param>
+/// <param name="LogitBytes">What rows of logits add: they lie over work space that is idle meanwhile.</param>
 /// <param name="PackBytes">Unpacked weight panels, all threads.</param>
 /// <param name="TotalBytes">All but <paramref name="WeightBytes"/>.</param>
 /// <param name="FillTokens">Micro-batches are best filled up to this many tokens: nothing is recomputed there.</param>

@@ -112,17 +112,12 @@ internal sealed class MemoryPlanner(
         var plan = NativeContext.Plan(model.Native, method, parameters);
         // Memory that no batch of this run comes to is reserved, but never touched.
         var most = data?.Most(plan.FillTokens, longest) ?? new BatchSize(Longest, 1);
+        var touched = parameters with { LogitRows = Math.Min(LogitRows, most.Targets) };
         if (most.Tokens < plan.FillTokens)
         {
-            var touched = parameters with { MicroBatchTokens = 2 * most.Tokens, MaxSequenceTokens = most.Tokens };
-            plan = NativeContext.Plan(model.Native, method, touched) with { FillTokens = plan.FillTokens };
+            touched = touched with { MicroBatchTokens = 2 * most.Tokens, MaxSequenceTokens = most.Tokens };
         }
-        var logits = Math.Min(
-            plan.LogitBytes,
-            (long)Math.Min(LogitRows, most.Targets) * model.Parameters.NVocab * sizeof(float)
-        );
-        plan = plan with { LogitBytes = logits, TotalBytes = plan.TotalBytes - plan.LogitBytes + logits };
-        return (parameters, plan);
+        return (parameters, NativeContext.Plan(model.Native, method, touched) with { FillTokens = plan.FillTokens });
     }
 
     /// <summary>By halving; <paramref name="known"/> fits.</summary>

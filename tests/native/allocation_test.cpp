@@ -80,7 +80,7 @@ TEST(Allocation, APlanTakesNoWorkSpace) {
     largest = 0;
     text.check(slm_context_plan(model.get(), adapter.get(), &params, &plan, text.data, sizeof text.data));
     EXPECT_LT(largest, size_t{1} << 20);
-    EXPECT_EQ(plan.logit_bytes, (uint64_t{1} << 20) * 43 * 4);
+    EXPECT_GE(plan.activation_bytes + plan.logit_bytes, (uint64_t{1} << 20) * 43 * 4);
 }
 
 TEST(Allocation, NoneInAccumulateEvaluateLogitsAndStep) {

@@ -15,11 +15,13 @@ using namespace slm_test;
 struct Outcome {
     std::vector<double> losses;
     std::vector<float> gradient, parameters;
+    uint64_t attention_calls;
 };
 
 struct RunSetup {
     int n_threads = 1;
     int micro_batch_tokens = 64;
+    int max_sequence_tokens = 64;
     int logit_rows = 4;
     bool full = false;
     float dropout = 0;
@@ -39,6 +41,7 @@ Outcome outcome(const TinyModel &tiny, const TinyBatch &batch, const RunSetup &s
         make_adapter(model.get(), setup.full ? full_params() : lora_params(3, 1.5f, setup.dropout));
     if (!setup.full) randomize(adapter.get());
     slm_context_params params = context_params(setup.micro_batch_tokens);
+    params.max_sequence_tokens = setup.max_sequence_tokens;
     params.logit_rows = setup.logit_rows;
     params.compute = setup.compute;
     const ContextPtr context = make_context(model.get(), adapter.get(), params);
@@ -55,6 +58,10 @@ Outcome outcome(const TinyModel &tiny, const TinyBatch &batch, const RunSetup &s
         EXPECT_EQ(begin, S);
     }
     out.gradient = block(context.get(), SLM_BLOCK_GRADIENTS).copy();
+    slm_profile profile = sized<slm_profile>();
+    Text spent;
+    spent.check(slm_context_get_profile(context.get(), &profile, spent.data, sizeof spent.data));
+    out.attention_calls = profile.calls[SLM_PHASE_ATTENTION];
     if (setup.step) {
         slm_step_params step = sized<slm_step_params>();
         step.step = 1;
@@ -131,6 +138,45 @@ TEST(Determinism, AnyMicroBatchAndRecomputation) {
                             std::to_string(tokens) + " tokens, " + std::to_string(logit_rows) + " logit rows");
             }
         }
+    }
+}
+
+/// A long sequence goes through a layer's second half in pieces, and keeps what its block has room for: all of it, all
+/// but gate and up, attention's output, or its input alone; also some layers one of these and some the next.
+TEST(Determinism, LongSequencesAndWhateverTheyKeep) {
+    DecoderConfig config = tiny_config();
+    config.n_layer = 6;
+    const uint64_t n_layer = 6;
+    const TinyBatch batch = tiny_batch(43, {700, 300, 2300, 90});
+    for (const auto &[type, extras, compute] : {std::tuple{0u, false, SLM_COMPUTE_F32},
+                                                {2u, true, SLM_COMPUTE_F32},
+                                                {2u, false, SLM_COMPUTE_BF16},
+                                                {2u, true, SLM_COMPUTE_BF16},
+                                                {2u, false, SLM_COMPUTE_INT8}}) {
+        const TinyModel tiny(config, {type, true, false, 42, extras});
+        RunSetup setup;
+        setup.n_threads = 2;
+        setup.max_sequence_tokens = 2300;
+        setup.dropout = 0.25f;
+        setup.logit_rows = 64;
+        setup.compute = compute;
+        setup.micro_batch_tokens = 8192;
+        const Outcome whole = outcome(tiny, batch, setup);
+        EXPECT_EQ(whole.attention_calls, 2 * n_layer) << "everything is kept";
+        setup.cuts = {1, 1, 1, 1};
+        uint64_t last = 0;
+        for (int tokens : {4600, 2300, 1000, 288, 150, 75, 1}) {
+            setup.micro_batch_tokens = tokens;
+            const Outcome pieces = outcome(tiny, batch, setup);
+            expect_same(whole, pieces, std::to_string(tokens) + " tokens");
+            EXPECT_GE(pieces.attention_calls, last) << tokens;
+            last = pieces.attention_calls;
+            if (tokens >= 2300) {
+                EXPECT_EQ(last, 4 * 2 * n_layer) << tokens;
+            }
+        }
+        EXPECT_GT(last, 4 * 2 * n_layer);
+        EXPECT_LE(last, 4 * 2 * n_layer + n_layer) << "only the longest computes attention again";
     }
 }
 

@@ -368,7 +368,7 @@ TEST(RowOps, Dropout) {
         const float p = 0.3f;
         const Guarded x(T * n, 2);
         Guarded y(T * n, NAN), other(T * n, NAN), part(3 * n, NAN);
-        backend.dropout(T, n, 99, p, x.data(), y.data());
+        backend.dropout(T, n, 99, 0, p, x.data(), y.data());
         EXPECT_TRUE(y.intact());
         int64_t n_dropped = 0;
         for (int64_t i = 0; i < T * n; ++i) {
@@ -376,14 +376,14 @@ TEST(RowOps, Dropout) {
             n_dropped += y[i] == 0.0f;
         }
         EXPECT_NEAR(double(n_dropped) / double(T * n), 0.3, 5 * std::sqrt(0.21 / double(T * n)));  // five sigma
-        backend.dropout(T, n, 100, p, x.data(), other.data());
+        backend.dropout(T, n, 100, 0, p, x.data(), other.data());
         EXPECT_FALSE(bit_equal(y.values(), other.values()));
-        backend.dropout(3, n, 99, p, x.data(), part.data());  // a prefix draws the same
+        backend.dropout(3, n, 99, 0, p, x.data(), part.data());  // a prefix draws the same
         EXPECT_EQ(std::memcmp(part.data(), y.data(), size_t(3 * n) * 4), 0);
         if (first.empty()) first = y.values();
         EXPECT_TRUE(bit_equal(first, y.values())) << "the mask depends on threads or instruction set";
         Guarded kept(T * n, NAN);
-        backend.dropout(T, n, 99, 0, x.data(), kept.data());
+        backend.dropout(T, n, 99, 0, 0, x.data(), kept.data());
         EXPECT_TRUE(bit_equal(kept.values(), x.values()));
     });
 }

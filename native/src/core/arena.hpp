@@ -77,6 +77,8 @@ class Arena {
         return reinterpret_cast<T *>(block_ + start);
     }
     size_t used() const { return offset_; }
+    // What is taken next lies at this offset, over what was taken from there on.
+    void back_to(size_t offset) { offset_ = offset; }
 
  private:
     char *block_ = nullptr;

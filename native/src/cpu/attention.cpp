@@ -36,25 +36,28 @@ void pack_keys(const Kernels &kernels, const float *x, int64_t ld, int64_t n, in
                           panels + j / kPanel * head_dim * kPanel, static_cast<int>(j % kPanel));
 }
 
-// scores[rows, kKeyTile) = x k^T for these keys
-void score_block(const Kernels &kernels, const float *x, int64_t ldx, int64_t rows, int64_t head_dim,
-                 const float *panels, KeyRange keys, float *scores) {
-    for (int64_t j = keys.begin; j < keys.end; j += kPanel)
-        kernels.gemm({rows, std::min<int64_t>(kPanel, round_up(keys.end - j, 16)), head_dim, x, ldx, 1,
-                      panels + j / kPanel * head_dim * kPanel, kPanel, scores + j - keys.begin, kKeyTile, false});
+// scores[rows, ld] = x k^T for the panel's keys from `key` up to `end`
+void score_panel(const Kernels &kernels, const float *x, int64_t ldx, int64_t rows, int64_t head_dim,
+                 const float *panels, int64_t key, int64_t end, float *scores, int64_t ld) {
+    kernels.gemm({rows, std::min<int64_t>(kPanel, round_up(end - key, 16)), head_dim, x, ldx, 1,
+                  panels + key / kPanel * head_dim * kPanel, kPanel, scores, ld, false});
 }
 
 }  // namespace
 
 // One thread's work space.
 struct HeadScratch {
-    float *k_panels, *v_panels, *scores, *d_scores, *deltas, *copies[3];
+    float *k_panels, *v_panels;
+    float *scores, *d_scores;  // [kQueryBlock, kKeyTile] forward, [kQueryBlock, kPanel] backward
+    float *p, *ds;             // [kQueryBlock, kKeyTile] of the backward
+    float *deltas, *copies[3];
 
     HeadScratch(Arena &arena, const AttentionShape &shape, int64_t max_tokens) {
         const int64_t ld = round_up(max_tokens, kPanel), padded = round_up(shape.head_dim, 16);
         k_panels = arena.take<float>(ld * shape.head_dim);
         v_panels = arena.take<float>(ld * shape.head_dim);
-        for (float **tile : {&scores, &d_scores}) *tile = arena.take<float>(kQueryBlock * kKeyTile);
+        for (float **tile : {&scores, &p, &ds}) *tile = arena.take<float>(kQueryBlock * kKeyTile);
+        d_scores = arena.take<float>(kQueryBlock * kPanel);
         deltas = arena.take<float>(ld);
         for (float *&copy : copies) copy = shape.head_dim % 16 == 0 ? nullptr : arena.take<float>(ld * padded);
     }
@@ -83,8 +86,9 @@ static void attention_head(const Kernels &kernels, const AttentionCall &call, co
         SoftmaxSum sums[kQueryBlock];
         for (int64_t from = seen_keys.begin; from < seen_keys.end; from += kKeyTile) {
             const int64_t to = std::min(from + kKeyTile, seen_keys.end);
-            score_block(kernels, q_rows + block * q_width, q_width, rows, hd, scratch.k_panels, {from, to},
-                        scratch.scores);
+            for (int64_t j = from; j < to; j += kPanel)
+                score_panel(kernels, q_rows + block * q_width, q_width, rows, hd, scratch.k_panels, j, to,
+                            scratch.scores + j - from, kKeyTile);
             for (int64_t r = 0; r < rows; ++r) {
                 const KeyRange seen = within(keys_of_row(shape, first + r), from, to);
                 const float shrink = kernels.softmax_tile(to - from, seen.begin, seen.end, shape.scale, shape.softcap,
@@ -129,16 +133,13 @@ static void attention_head_backward(const Kernels &kernels, const AttentionCall 
             const KeyRange seen_keys = keys_of_block(shape, block, rows);
             const int64_t from = std::max(seen_keys.begin, tile),
                           to = std::min({seen_keys.end, at.end, tile + kKeyTile});
-            score_block(kernels, q + row, q_width, rows, hd, scratch.k_panels, {from, to}, scratch.scores);
-            score_block(kernels, dout + row, q_width, rows, hd, scratch.v_panels, {from, to}, scratch.d_scores);
-            for (int64_t r = 0; r < rows; ++r) {
-                const KeyRange seen = within(keys_of_row(shape, block + r), from, to);
-                kernels.softmax_backward_tile(to - from, seen.begin, seen.end, shape.scale, shape.softcap,
-                                              call.lse[(at.first + block + r) * shape.n_head + at.head],
-                                              scratch.deltas[block + r], scratch.scores + r * kKeyTile,
-                                              scratch.d_scores + r * kKeyTile, Format::F32);
+            for (int64_t j = from; j < to; j += kPanel) {
+                score_panel(kernels, q + row, q_width, rows, hd, scratch.k_panels, j, to, scratch.scores, kPanel);
+                score_panel(kernels, dout + row, q_width, rows, hd, scratch.v_panels, j, to, scratch.d_scores, kPanel);
+                softmax_backward_panel(kernels, call, at, block, rows, {j, std::min(j + kPanel, to)}, scratch.scores,
+                                       scratch.d_scores, scratch.deltas, scratch.p + j - from, scratch.ds + j - from);
             }
-            const float *p = scratch.scores, *ds = scratch.d_scores;
+            const float *p = scratch.p, *ds = scratch.ds;
             kernels.gemm({rows, hd, to - from, ds, kKeyTile, 1, keys.data + from * keys.ld, keys.ld, dq + row, q_width,
                           from > std::max(seen_keys.begin, first)});
             kernels.gemm({to - from, hd, rows, ds, 1, kKeyTile, queries.data + block * queries.ld, queries.ld,

@@ -64,10 +64,6 @@ void gather_seen(const AttentionCall &call, const AttentionItem &at, const T *x,
     }
 }
 
-struct KeyRange {
-    int64_t begin, end;
-};
-
 inline KeyRange keys_of_row(const AttentionShape &shape, int64_t row) {
     return {shape.window > 0 ? std::max<int64_t>(0, row - shape.window + 1) : 0, row + 1};
 }
@@ -100,12 +96,28 @@ inline void clear_head(int64_t n, int64_t head_dim, float *dk, float *dv, int64_
     }
 }
 
+// The backward of these keys' probabilities, of the rows from `block` on; p and ds are tiles of kKeyTile keys. In bf16
+// a zero follows an odd number of keys.
+template <typename T>
+void softmax_backward_panel(const Kernels &kernels, const AttentionCall &call, const AttentionItem &at, int64_t block,
+                            int64_t rows, KeyRange keys, const float *scores, const float *d_scores,
+                            const float *deltas, T *p, T *ds) {
+    const AttentionShape &shape = call.shape;
+    KeyRange seen[kQueryBlock];
+    for (int64_t r = 0; r < rows; ++r) seen[r] = within(keys_of_row(shape, block + r), keys.begin, keys.end);
+    const int64_t n = keys.end - keys.begin;
+    kernels.softmax_backward({rows, Values(p).rounded() ? round_up(n, 2) : n, seen, shape.scale, shape.softcap,
+                              call.lse + (at.first + block) * shape.n_head + at.head, shape.n_head, deltas + block,
+                              scores, d_scores, p, ds, kKeyTile});
+}
+
 // One thread's work space for rounded values.
 struct HeadScratchBf16 {
     uint16_t *k_panels, *v_panels;        // panels of 64 keys, pairs along the head
     uint16_t *pairs, *q_pairs, *d_pairs;  // pairs along rows, panels of 64 of the head's values: k or v, q, dout
     uint16_t *p_turned, *ds_turned;       // [kKeyTile, kQueryBlock]
-    float *scores, *d_scores;             // [kQueryBlock, kKeyTile]
+    float *scores, *d_scores;             // [kQueryBlock, kKeyTile] forward, [kQueryBlock, kPanel] backward
+    uint16_t *p, *ds;                     // [kQueryBlock, kKeyTile] of the backward
     float *deltas;                        // of each row, dout . out
     float *out;                           // [kQueryBlock, head_dim]
     int64_t ld;
@@ -116,7 +128,9 @@ struct HeadScratchBf16 {
         for (uint16_t **panels : {&k_panels, &v_panels}) *panels = arena.take<uint16_t>(ld * shape.head_dim);
         for (uint16_t **panels : {&pairs, &q_pairs, &d_pairs}) *panels = arena.take<uint16_t>(ld * padded);
         for (uint16_t **turned : {&p_turned, &ds_turned}) *turned = arena.take<uint16_t>(kQueryBlock * kKeyTile);
-        for (float **tile : {&scores, &d_scores}) *tile = arena.take<float>(kQueryBlock * kKeyTile);
+        scores = arena.take<float>(kQueryBlock * kKeyTile);
+        d_scores = arena.take<float>(kQueryBlock * kPanel);
+        for (uint16_t **tile : {&p, &ds}) *tile = arena.take<uint16_t>(kQueryBlock * kKeyTile);
         deltas = arena.take<float>(ld);
         out = arena.take<float>(kQueryBlock * shape.head_dim);
     }

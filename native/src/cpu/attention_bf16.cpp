@@ -27,12 +27,11 @@ void pack_pairs(const Kernels &kernels, const uint16_t *x, int64_t ld, int64_t n
     }
 }
 
-// scores[rows, kKeyTile) = x k^T for these keys
-void score_block(const Kernels &kernels, const uint16_t *x, int64_t ldx, int64_t rows, int64_t head_dim,
-                 const uint16_t *panels, KeyRange keys, float *scores) {
-    for (int64_t j = keys.begin; j < keys.end; j += kPanel)
-        kernels.gemm_bf16({rows, std::min<int64_t>(kPanel, round_up(keys.end - j, 16)), head_dim, x, ldx,
-                           panels + j / kPanel * head_dim * kPanel, scores + j - keys.begin, kKeyTile, false});
+// scores[rows, ld] = x k^T for the panel's keys from `key` up to `end`
+void score_panel(const Kernels &kernels, const uint16_t *x, int64_t ldx, int64_t rows, int64_t head_dim,
+                 const uint16_t *panels, int64_t key, int64_t end, float *scores, int64_t ld) {
+    kernels.gemm_bf16({rows, std::min<int64_t>(kPanel, round_up(end - key, 16)), head_dim, x, ldx,
+                       panels + key / kPanel * head_dim * kPanel, scores, ld, false});
 }
 
 // What softmax left over a tile of scores.
@@ -71,7 +70,9 @@ void attention_head_bf16(const Kernels &kernels, const AttentionCall &call, cons
         SoftmaxSum sums[kQueryBlock];
         for (int64_t from = keys.begin; from < keys.end; from += kKeyTile) {
             const int64_t to = std::min(from + kKeyTile, keys.end), width = round_up(to - from, 2);
-            score_block(kernels, q + block * q_width, q_width, rows, hd, s.k_panels, {from, to}, s.scores);
+            for (int64_t j = from; j < to; j += kPanel)
+                score_panel(kernels, q + block * q_width, q_width, rows, hd, s.k_panels, j, to, s.scores + j - from,
+                            kKeyTile);
             for (int64_t r = 0; r < rows; ++r) {
                 const KeyRange seen = within(keys_of_row(shape, first + r), from, to);
                 const float shrink = kernels.softmax_tile(width, seen.begin, seen.end, shape.scale, shape.softcap,
@@ -117,20 +118,16 @@ void attention_head_backward_bf16(const Kernels &kernels, const AttentionCall &c
             const int64_t from = std::max(keys.begin, tile), to = std::min({keys.end, at.end, tile + kKeyTile});
             const int64_t count = to - from, width = round_up(count, 2);
             // forward: P = softmax(scale q k^T), out = P v
-            score_block(kernels, q + row, q_width, rows, hd, s.k_panels, {from, to}, s.scores);
-            score_block(kernels, dout + row, q_width, rows, hd, s.v_panels, {from, to}, s.d_scores);
-            for (int64_t r = 0; r < rows; ++r) {
-                const KeyRange seen = within(keys_of_row(shape, block + r), from, to);
-                kernels.softmax_backward_tile(width, seen.begin, seen.end, shape.scale, shape.softcap,
-                                              call.lse[(at.first + block + r) * shape.n_head + at.head],
-                                              s.deltas[block + r], s.scores + r * kKeyTile, s.d_scores + r * kKeyTile,
-                                              Format::BF16);
+            for (int64_t j = from; j < to; j += kPanel) {
+                score_panel(kernels, q + row, q_width, rows, hd, s.k_panels, j, to, s.scores, kPanel);
+                score_panel(kernels, dout + row, q_width, rows, hd, s.v_panels, j, to, s.d_scores, kPanel);
+                softmax_backward_panel(kernels, call, at, block, rows, {j, std::min(j + kPanel, to)}, s.scores,
+                                       s.d_scores, s.deltas, s.p + j - from, s.ds + j - from);
             }
-            const uint16_t *p = tile_bf16(s.scores), *ds = tile_bf16(s.d_scores);
-            times_pairs(kernels, rows, width, ds, 2 * kKeyTile, s.pairs, s.ld, from, hd, dq + row, q_width,
+            times_pairs(kernels, rows, width, s.ds, kKeyTile, s.pairs, s.ld, from, hd, dq + row, q_width,
                         from > std::max(keys.begin, first));
-            kernels.turn_bf16(p, 2 * kKeyTile, rows, count, s.p_turned, kQueryBlock);
-            kernels.turn_bf16(ds, 2 * kKeyTile, rows, count, s.ds_turned, kQueryBlock);
+            kernels.turn_bf16(s.p, kKeyTile, rows, count, s.p_turned, kQueryBlock);
+            kernels.turn_bf16(s.ds, kKeyTile, rows, count, s.ds_turned, kQueryBlock);
             times_pairs(kernels, count, even, s.ds_turned, kQueryBlock, s.q_pairs, s.ld, block, hd, dk + from * q_width,
                         q_width, true);
             times_pairs(kernels, count, even, s.p_turned, kQueryBlock, s.d_pairs, s.ld, block, hd, dv + from * q_width,

@@ -56,7 +56,7 @@ class CpuBackend final : public Backend {
     void scatter_rows(int64_t R, int64_t n, const int64_t *rows, const float *x, float *y) override;
     void softcap(int64_t n, float cap, float *x) override;
     void bias_backward(int64_t T, int64_t n, ConstValues dy, float *db) override;
-    void dropout(int64_t T, int64_t n, uint64_t key, float p, ConstValues x, Values y) override;
+    void dropout(int64_t T, int64_t n, uint64_t key, int64_t first, float p, ConstValues x, Values y) override;
     void cross_entropy(int64_t R, int64_t n_vocab, float cap, float *logits, const int32_t *targets, bool gradient,
                        double *loss, Format format = Format::F32) override;
     void log_sum_exp(int64_t R, int64_t n_vocab, float cap, float *logits, double *lse, int32_t *top) override;
@@ -129,8 +129,9 @@ class CpuBackend final : public Backend {
     static constexpr int64_t kDepth = 1024;                      // k values packed at once in f32, twice that in bf16
     static constexpr int64_t kPanelBytes = kDepth * kPanel * 4;  // 256 KiB: stays in L2
     static constexpr int64_t kKeptBytes = 2 * kPanelBytes;       // panels of an output's terms, kept for its next rows
-    static constexpr int64_t kRowsBytes = 16 * kDepth * 4;       // 16 rows on their way into a panel
-    static constexpr int64_t kTileRows = 512;                    // rows of sums before they are rounded
+    static_assert(kOuterDepth <= kDepth, "a block of an outer product fits the thread's memory");
+    static constexpr int64_t kRowsBytes = 16 * kDepth * 4;  // 16 rows on their way into a panel
+    static constexpr int64_t kTileRows = 512;               // rows of sums before they are rounded
     static constexpr int64_t kTileBytes = kTileRows * kPanel * 4;
     static constexpr int64_t kThreadBytes = kKeptBytes + kRowsBytes + 2 * kDepth * 4 + kTileBytes;
     static constexpr int64_t kDepthQ8 = kPanelBytes / kQ8GroupBytes * 32;

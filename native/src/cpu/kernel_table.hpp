@@ -40,7 +40,7 @@ static Kernels make_kernels(const char *name, slm_isa isa) {
     k.rope = rope;
     k.sum_squares = sum_squares;
     k.softmax_tile = softmax_tile;
-    k.softmax_backward_tile = softmax_backward_tile;
+    k.softmax_backward = softmax_backward;
     k.dot = dot_values;
     k.cross_entropy = cross_entropy;
     k.log_sum_exp = log_sum_exp;

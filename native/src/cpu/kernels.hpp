@@ -72,6 +72,23 @@ struct SoftmaxSum {
     float log() const { return top + static_cast<float>(std::log(sum)); }
 };
 
+struct KeyRange {
+    int64_t begin, end;
+};
+
+// Rows of scores against up to kPanel keys, as their products left them, on the way back.
+struct SoftmaxBackward {
+    int64_t rows, n;
+    const KeyRange *seen;  // [rows], of the n keys
+    float scale, cap;      // c = scale * s, capped when cap > 0
+    const float *lse;      // [rows], ld_lse apart
+    int64_t ld_lse;
+    const float *deltas;  // [rows] dout . out
+    const float *s, *dp;  // [rows, kPanel] raw scores, d loss / d probability
+    Values p, ds;         // [rows, ld] probabilities e^(c - lse), d loss / d (raw score); 0 for keys that are not seen
+    int64_t ld;
+};
+
 struct Kernels {
     const char *name;
     slm_isa isa;
@@ -116,9 +133,7 @@ struct Kernels {
     // all that was summed with the last top shrinks.
     float (*softmax_tile)(int64_t n, int64_t begin, int64_t end, float scale, float cap, float *s, Format out,
                           SoftmaxSum *row);
-    // Over s come the probabilities e^(c - lse), over dp comes d loss / d (raw score).
-    void (*softmax_backward_tile)(int64_t n, int64_t begin, int64_t end, float scale, float cap, float lse, float delta,
-                                  float *s, float *dp, Format out);
+    void (*softmax_backward)(const SoftmaxBackward &call);
     float (*dot)(int64_t n, ConstValues x, ConstValues y);  // of one format
     // Returns the loss -log softmax(x)[target]; gradient.data != nullptr receives softmax - onehot (may lie over x).
     double (*cross_entropy)(int64_t n, float cap, float *x, int64_t target, Values gradient);

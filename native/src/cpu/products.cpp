@@ -226,8 +226,8 @@ void CpuBackend::outer_panel(const Sequences &seqs, const OuterJob &job, int64_t
     for (int64_t m = m0; m < m1; m += kOuterRows) {
         const int64_t rows = std::min(kOuterRows, m1 - m);
         for (int64_t s = 0; s < seqs.count; ++s)
-            for (int64_t k0 = seqs.offsets[s]; k0 < seqs.offsets[s + 1]; k0 += kDepth) {
-                const int64_t k1 = std::min(seqs.offsets[s + 1], k0 + kDepth);
+            for (int64_t k0 = seqs.offsets[s]; k0 < seqs.offsets[s + 1]; k0 += kOuterDepth) {
+                const int64_t k1 = std::min(seqs.offsets[s + 1], k0 + kOuterDepth);
                 float *c = job.transposed ? tile(thread) : job.c + m * job.ldc + column;
                 const int64_t ldc = job.transposed ? kPanel : job.ldc;
                 if (job.b.rounded())

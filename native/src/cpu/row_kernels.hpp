@@ -273,25 +273,36 @@ static float softmax_tile(int64_t n, int64_t begin, int64_t end, float factor, f
 }
 
 // forward: p = exp(c - lse), c = cap(factor * s)
-static void softmax_backward_tile(int64_t n, int64_t begin, int64_t end, float factor, float cap, float lse,
-                                  float delta, float *s, float *dp, Format out) {
-    over(s, out, [&](auto *probability) {
-        auto *gradient = reinterpret_cast<decltype(probability)>(dp);
-        for_vectors(end - begin, [&](int64_t i, int64_t count) {
-            vf score = take(s + begin + i, count), slope = set1(factor);
-            if (cap > 0) {
-                const vf t = tanh(score * factor / cap);
-                score = cap * t - lse;
-                slope = (1.0f - t * t) * factor;
-            } else {
-                score = fma(score, set1(factor), set1(-lse));
-            }
-            const vf p = exp(score), d = take(dp + begin + i, count);
-            put(probability + begin + i, count, p);
-            put(gradient + begin + i, count, p * (d - delta) * slope);
-        });
-        clear_outside(n, begin, end, probability);
-        clear_outside(n, begin, end, gradient);
+template <bool kCapped, typename T>
+static inline void softmax_backward_row(const SoftmaxBackward &call, int64_t r, T *probabilities, T *gradients) {
+    const float factor = call.scale, cap = call.cap, lse = call.lse[r * call.ld_lse], delta = call.deltas[r];
+    const auto [begin, end] = call.seen[r];
+    const float *s = call.s + r * kPanel + begin, *dp = call.dp + r * kPanel + begin;
+    for_vectors(end - begin, [&](int64_t i, int64_t count) {
+        vf score = take(s + i, count), slope = set1(factor);
+        if constexpr (kCapped) {
+            const vf t = tanh(score * factor / cap);
+            score = cap * t - lse;
+            slope = (1.0f - t * t) * factor;
+        } else {
+            score = fma(score, set1(factor), set1(-lse));
+        }
+        const vf p = exp(score), d = take(dp + i, count);
+        put(probabilities + begin + i, count, p);
+        put(gradients + begin + i, count, p * (d - delta) * slope);
+    });
+    clear_outside(call.n, begin, end, probabilities);
+    clear_outside(call.n, begin, end, gradients);
+}
+
+static void softmax_backward(const SoftmaxBackward &call) {
+    typed(call.p, [&](auto *p) {
+        auto *ds = static_cast<decltype(p)>(call.ds.data);
+        for (int64_t r = 0; r < call.rows; ++r, p += call.ld, ds += call.ld)
+            if (call.cap > 0)
+                softmax_backward_row<true>(call, r, p, ds);
+            else
+                softmax_backward_row<false>(call, r, p, ds);
     });
 }
 

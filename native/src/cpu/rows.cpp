@@ -139,9 +139,10 @@ void CpuBackend::bias_backward(int64_t T, int64_t n, ConstValues dy, float *db) 
     });
 }
 
-void CpuBackend::dropout(int64_t T, int64_t n, uint64_t key, float p, ConstValues x, Values y) {
+void CpuBackend::dropout(int64_t T, int64_t n, uint64_t key, int64_t first, float p, ConstValues x, Values y) {
     pool_.split(T, [&](int64_t begin, int64_t end, int) {
-        kernels_.dropout((end - begin) * n, key, static_cast<uint64_t>(begin * n), p, x.at(begin * n), y.at(begin * n));
+        kernels_.dropout((end - begin) * n, key, static_cast<uint64_t>((first + begin) * n), p, x.at(begin * n),
+                         y.at(begin * n));
     });
 }
 

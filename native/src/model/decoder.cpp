@@ -48,14 +48,6 @@ Decoder::Decoder(const Model &model, const Method &method, int64_t max_positions
     }
 }
 
-void Decoder::reserve_logits() {
-    logits_ = Buffer(static_cast<size_t>(logit_bytes()));
-}
-
-int64_t Decoder::logit_bytes() const {
-    return logit_rows_ * model_.config().n_vocab * 4;
-}
-
 // theta_i = scale * position * base^(-2i/n_rot) / factor_i (Su et al. 2021; factors: rope_freqs.weight of Llama 3)
 void Decoder::make_rope(RopeTable &table, Buffer &memory, double base, double scale, bool factors) {
     const slm_model_params &c = model_.config();
@@ -81,85 +73,25 @@ AttentionShape Decoder::attention_shape(int layer) const {
             c.attention_scale, c.attn_logit_softcap};
 }
 
-void Decoder::lay_out(Arena &arena, int64_t T, Keep keep, bool backward) {
-    const slm_model_params &c = model_.config();
-    const int64_t d = c.n_embd, n_q = width_q(), n_kv = width_kv(), ff = c.n_ff;
-    T_ = T;
-    keep_ = keep;
-    const bool own_residual = keep != Keep::NOTHING, own_attention = keep == Keep::ALL || keep == Keep::NO_FFN;
-    const auto take = [&arena](Format format, int64_t n) {
-        return Values(arena.take<char>(n * bytes_of(format)), format);
-    };
-    for (int il = 0; il < c.n_layer; ++il) {
-        Layer &layer = layers_[static_cast<size_t>(il)];
-        const Layer first = layers_[0];
-        // A layer takes a buffer of its own, or shares layer 0's.
-        const auto floats = [&](bool own, float *shared, int64_t n) {
-            return own || il == 0 ? arena.take<float>(n) : shared;
-        };
-        const auto values = [&](bool own, Values shared, int64_t n, Format format) {
-            return own || il == 0 ? take(format, n) : shared;
-        };
-        layer.x = values(own_residual, first.x, T * d, format_);
-        layer.rstd_attn = floats(own_attention, first.rstd_attn, T);
-        layer.q = values(own_attention, first.q, T * n_q, attention_format_);
-        layer.k = values(own_attention, first.k, T * n_kv, attention_format_);
-        layer.v = values(own_attention, first.v, T * n_kv, attention_format_);
-        const bool q_norm = has(ROLE_ATTN_Q_NORM, il), k_norm = has(ROLE_ATTN_K_NORM, il);
-        layer.q_raw = values(own_attention, first.q_raw, q_norm ? T * n_q : 0, format_);
-        layer.k_raw = values(own_attention, first.k_raw, k_norm ? T * n_kv : 0, format_);
-        layer.rstd_q = floats(own_attention, first.rstd_q, q_norm ? T * c.n_head : 0);
-        layer.rstd_k = floats(own_attention, first.rstd_k, k_norm ? T * c.n_head_kv : 0);
-        layer.att = values(own_attention, first.att, T * n_q, attention_format_);
-        layer.lse = floats(own_attention, first.lse, T * c.n_head);
-        const bool att_post = has(ROLE_ATTN_POST_NORM, il), ffn_post = has(ROLE_FFN_POST_NORM, il);
-        layer.att_raw = values(own_attention, first.att_raw, att_post ? T * d : 0, format_);
-        layer.rstd_att_post = floats(own_attention, first.rstd_att_post, att_post ? T : 0);
-        layer.x_mid = values(own_attention || (own_residual && keeps_x_mid()), first.x_mid, T * d, format_);
-        layer.rstd_ffn = floats(own_attention, first.rstd_ffn, T);
-        layer.gate = values(keep == Keep::ALL, first.gate, T * ff, format_);
-        layer.up = values(keep == Keep::ALL, first.up, T * ff, format_);
-        layer.ffn_raw = values(own_attention, first.ffn_raw, ffn_post ? T * d : 0, format_);
-        layer.rstd_ffn_post = floats(own_attention, first.rstd_ffn_post, ffn_post ? T : 0);
-        for (int s = 0; s < kSites; ++s)
-            layer.kept[s] =
-                values(own_attention, first.kept[s], method_.kept_values(static_cast<Site>(s), il, T), format_);
+template <typename Body>
+void Decoder::each_piece(const RunState &run, const Body &body) {
+    const int64_t *offsets = run.seqs.offsets;
+    for (int64_t s = 0, row = 0; s < run.seqs.count;) {
+        Piece piece{run, row, 0};
+        int64_t next = s;
+        while (row == offsets[s] && next < run.seqs.count && offsets[next + 1] - row <= kPieceRows) ++next;
+        const int64_t end = next > s ? offsets[next] : std::min(offsets[s + 1], row + kPieceRows);
+        piece.rows = end - row;
+        piece.run.sample_keys = run.sample_keys + s;
+        piece.run.first_row = row - offsets[s];
+        piece.run.seqs = {std::max<int64_t>(1, next - s), scratch_.offsets, nullptr};
+        for (int64_t i = 0; i < piece.run.seqs.count; ++i)
+            scratch_.offsets[i] = std::max<int64_t>(0, offsets[s + i] - row);
+        scratch_.offsets[piece.run.seqs.count] = piece.rows;
+        body(piece);
+        row = end;
+        while (s < run.seqs.count && offsets[s + 1] <= row) ++s;
     }
-    const bool rounds_q = attention_format_ == Format::BF16, rounds = format_ == Format::BF16;
-    Scratch &s = scratch_;
-    s.x = arena.take<float>(T * d);
-    s.h = take(format_, T * d);
-    s.act = take(format_, T * ff);
-    s.residual = arena.take<float>(T * d);
-    s.q = arena.take<float>(rounds_q ? T * n_q : 0);
-    s.k = arena.take<float>(rounds_q ? T * n_kv : 0);
-    s.att = take(Format::BF16, rounds && !rounds_q ? T * n_q : 0);
-    const bool integers = compute_ == SLM_COMPUTE_INT8;
-    s.q8 = {
-        arena.take<char>(integers ? std::max(T * q8_row_bytes(std::max(d, n_q)), logit_rows_ * q8_row_bytes(d)) : 0),
-        Format::Q8};
-    s.attention = arena.take<char>(backend_.attention_scratch(attention_shape(0), T, attention_format_));
-    s.method = arena.take<float>(method_.scratch_values(T));
-    s.head_x = arena.take<float>(logit_rows_ * d);
-    s.head_h = take(format_, logit_rows_ * d);
-    s.head_rstd = arena.take<float>(logit_rows_);
-    s.head_rows = arena.take<int64_t>(logit_rows_);
-    s.head_lse = arena.take<double>(logit_rows_);
-    s.head_tops = arena.take<int32_t>(logit_rows_);
-    if (!backward) return;
-    s.head_dh = arena.take<float>(logit_rows_ * d);
-    s.head_dx = arena.take<float>(logit_rows_ * d);
-    s.dx = arena.take<float>(T * d);
-    s.dh = arena.take<float>(T * d);
-    s.dout = take(Format::BF16, rounds ? T * d : 0);
-    s.dact = arena.take<float>(T * ff);
-    s.dq = arena.take<float>(T * n_q);
-    s.dk = arena.take<float>(T * n_kv);
-    s.dv = arena.take<float>(T * n_kv);
-    s.dq_rounded = take(Format::BF16, rounds ? T * n_q : 0);
-    s.dk_rounded = take(Format::BF16, rounds ? T * n_kv : 0);
-    s.dv_rounded = take(Format::BF16, rounds ? T * n_kv : 0);
-    s.datt = arena.take<float>(T * n_q);
 }
 
 void Decoder::forward(const RunState &run, const int32_t *tokens, const int32_t *positions,
@@ -167,11 +99,19 @@ void Decoder::forward(const RunState &run, const int32_t *tokens, const int32_t 
     const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_FORWARD);
     const slm_model_params &c = model_.config();
     backend_.embedding(T_, tokens, weight(run, ROLE_TOKEN_EMBD), c.embedding_scale, scratch_.x);
+    const Piece all{run, 0, T_};
     for (int il = 0; il < c.n_layer; ++il) {
         check_cancel(cancel);
-        attention_part(run, il, positions, false);
-        ffn_part(run, il);
-        ffn_down(run, il, false);
+        Layer &layer = layers_[static_cast<size_t>(il)];
+        backend_.copy(T_ * c.n_embd, scratch_.x, layer.x);
+        attention_inputs(all, il, positions);
+        attention_scores(all, il);
+        attention_output(all, il, false);
+        backend_.copy(T_ * c.n_embd, scratch_.x, layer.x_mid);
+        each_piece(run, [&](const Piece &at) {
+            ffn_inputs(at, il);
+            ffn_output(at, il, false);
+        });
     }
 }
 
@@ -179,12 +119,16 @@ void Decoder::backward(const RunState &run, const int32_t *tokens, const int32_t
                        const std::atomic<bool> &cancel) {
     const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_BACKWARD);
     const slm_model_params &c = model_.config();
+    const Piece all{run, 0, T_};
     for (int il = c.n_layer - 1; il >= 0; --il) {
         check_cancel(cancel);
-        if (keep_ == Keep::RESIDUAL) attention_part(run, il, positions, true);
-        if (keep_ != Keep::ALL) ffn_part(run, il);
-        ffn_part_backward(run, il);
-        attention_part_backward(run, il, positions);
+        const Keep keep = kept_.of(il);
+        attention_again(all, il, positions);
+        each_piece(run, [&](const Piece &at) {
+            if (keep != Keep::ALL) ffn_inputs(at, il);
+            ffn_backward(at, il);
+        });
+        attention_backward(all, il, positions);
     }
     if (float *dw = gradient(run, ROLE_TOKEN_EMBD))
         backend_.embedding_backward(T_, tokens, c.n_embd, c.embedding_scale, scratch_.dx, dw);
@@ -210,76 +154,73 @@ void Decoder::set_inputs(int64_t rows, ConstValues x, LinearOutput *outs, int co
     }
 }
 
-void Decoder::adapt(const RunState &run, Site site, int layer, ConstValues x, LinearOutput *outs) {
-    const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_ADAPTER, layer);
-    method_.linear_forward(run, site, layer, x, outs, layers_[static_cast<size_t>(layer)].kept[static_cast<int>(site)],
-                           scratch_.method);
+void Decoder::adapt(const Piece &at, Site site, int layer, ConstValues x, LinearOutput *outs, Values kept) {
+    const PhaseScope scope(at.run.profile, backend_.bytes_moved(), SLM_PHASE_ADAPTER, layer);
+    method_.linear_forward(at.run, site, layer, x, outs, kept, scratch_.method);
 }
 
-void Decoder::linear_backward(const RunState &run, Site site, int layer, ConstValues x, const ConstValues *dy,
-                              const Role *roles, int count, Values dx, bool wanted) {
-    const Values kept = layers_[static_cast<size_t>(layer)].kept[static_cast<int>(site)];
+void Decoder::linear_backward(const Piece &at, Site site, int layer, ConstValues x, const ConstValues *dy,
+                              const Role *roles, int count, Values kept, Values dx, bool wanted) {
     LinearGradTerm terms[6];
     for (int i = 0; i < count; ++i) {
-        const Weight w = weight(run, roles[i], layer);
+        const Weight w = weight(at.run, roles[i], layer);
         terms[i] = {dy[i], w.rows, w};
     }
     int n_terms;
     {
-        const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_ADAPTER, layer);
-        n_terms = method_.linear_backward(run, site, layer, x, dy, terms, count, kept, scratch_.method);
+        const PhaseScope scope(at.run.profile, backend_.bytes_moved(), SLM_PHASE_ADAPTER, layer);
+        n_terms = method_.linear_backward(at.run, site, layer, x, dy, terms, count, kept, scratch_.method);
     }
     if (!wanted) return;
-    backend_.linear_backward(T_, terms, n_terms, dx, terms[0].w.columns, false);
-    if (!method_.adds_to_input_gradient(run)) return;
-    const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_ADAPTER, layer);
-    method_.linear_backward_input(run, site, layer, dx.f32(), kept, scratch_.method);
+    backend_.linear_backward(at.rows, terms, n_terms, dx, terms[0].w.columns, false);
+    if (!method_.adds_to_input_gradient(at.run)) return;
+    const PhaseScope scope(at.run.profile, backend_.bytes_moved(), SLM_PHASE_ADAPTER, layer);
+    method_.linear_backward_input(at.run, site, layer, dx.f32(), kept, scratch_.method);
 }
 
-void Decoder::add_branch(const RunState &run, Role norm, int layer, LinearOutput out, Values raw, float *rstd,
+void Decoder::add_branch(const Piece &at, Role norm, int layer, LinearOutput out, Values raw, float *rstd,
                          bool only_raw) {
     const slm_model_params &c = model_.config();
     const bool normed = has(norm, layer);
     if (only_raw && !normed) return;
+    float *const x = scratch_.x + at.row * c.n_embd;
     out.ldy = c.n_embd;
-    out.y = normed ? raw : Values(scratch_.x);
+    out.y = normed ? raw : Values(x);
     out.add = !normed;
-    backend_.linear(T_, &out, 1);
+    backend_.linear(at.rows, &out, 1);
     if (!normed) return;
-    backend_.rms_norm(T_, 1, c.n_embd, c.norm_rms_epsilon, raw, vector(run, norm, layer), scratch_.residual, rstd);
+    backend_.rms_norm(at.rows, 1, c.n_embd, c.norm_rms_epsilon, raw, vector(at.run, norm, layer), scratch_.residual,
+                      rstd);
     if (only_raw) return;
-    backend_.add(T_ * c.n_embd, scratch_.residual, scratch_.x);
+    backend_.add(at.rows * c.n_embd, scratch_.residual, x);
 }
 
-ConstValues Decoder::branch_backward(const RunState &run, Role norm, int layer, Values raw, const float *rstd) {
+ConstValues Decoder::branch_backward(const Piece &at, Role norm, int layer, Values raw, const float *rstd) {
     const int64_t d = model_.config().n_embd;
-    const float *dout = scratch_.dx;
+    const float *dx = scratch_.dx + at.row * d, *dout = dx;
     if (has(norm, layer)) {
-        backend_.clear(T_ * d, scratch_.dh);
-        norm_backward(run, norm, layer, 1, d, rstd, raw, scratch_.dx, scratch_.dh);
+        backend_.clear(at.rows * d, scratch_.dh);
+        norm_backward(at, norm, layer, 1, d, rstd, raw, dx, scratch_.dh);
         dout = scratch_.dh;
     }
-    return operand(dout, T_ * d, scratch_.dout);
+    return operand(dout, at.rows * d, scratch_.dout);
 }
 
-void Decoder::norm_backward(const RunState &run, Role role, int layer, int64_t groups, int64_t n, const float *rstd,
+void Decoder::norm_backward(const Piece &at, Role role, int layer, int64_t groups, int64_t n, const float *rstd,
                             ConstValues x, const float *dy, float *dx) {
-    backend_.rms_norm_backward(T_, groups, n, rstd, x, vector(run, role, layer), dy, dx);
-    if (float *dg = gradient(run, role, layer)) backend_.rms_norm_weight_backward(T_, groups, n, rstd, x, dy, dg);
+    backend_.rms_norm_backward(at.rows, groups, n, rstd, x, vector(at.run, role, layer), dy, dx);
+    if (float *dg = gradient(at.run, role, layer))
+        backend_.rms_norm_weight_backward(at.rows, groups, n, rstd, x, dy, dg);
 }
 
-// scratch x: the layer's input in, with attention's branch added out. `again`: everything but that sum is computed a
-// second time.
-void Decoder::attention_part(const RunState &run, int il, const int32_t *positions, bool again) {
+// q, k and v of the layer's input. Everything follows from what is kept, so that computing it again gives the same
+// bits.
+void Decoder::attention_inputs(const Piece &all, int il, const int32_t *positions) {
     const slm_model_params &c = model_.config();
+    const RunState &run = all.run;
     Layer &layer = layers_[static_cast<size_t>(il)];
     Scratch &s = scratch_;
     const int64_t d = c.n_embd, hd = c.n_embd_head, n_q = width_q(), n_kv = width_kv();
-    if (again)
-        backend_.copy(T_ * d, layer.x, s.x);
-    else
-        backend_.copy(T_ * d, s.x, layer.x);
-    // Everything follows from what is kept, so that computing it again gives the same bits.
     backend_.rms_norm(T_, 1, d, c.norm_rms_epsilon, layer.x, vector(run, ROLE_ATTN_NORM, il), s.h, layer.rstd_attn);
 
     const bool q_norm = has(ROLE_ATTN_Q_NORM, il), k_norm = has(ROLE_ATTN_K_NORM, il);
@@ -294,7 +235,7 @@ void Decoder::attention_part(const RunState &run, int il, const int32_t *positio
         if (has(biases[i], il)) outs[i].bias = vector(run, biases[i], il);
     }
     set_inputs(T_, s.h, outs, 3);
-    adapt(run, Site::QKV, il, s.h, outs);
+    adapt(all, Site::QKV, il, s.h, outs, layer.kept[static_cast<int>(Site::QKV)]);
     backend_.linear(T_, outs, 3);
     if (q_norm)
         backend_.rms_norm(T_, c.n_head, hd, c.norm_rms_epsilon, layer.q_raw, vector(run, ROLE_ATTN_Q_NORM, il), q,
@@ -304,33 +245,56 @@ void Decoder::attention_part(const RunState &run, int il, const int32_t *positio
                           layer.rstd_k);
     backend_.rope(T_, c.n_head, hd, positions, rope(il), 1.0f, q, layer.q);
     backend_.rope(T_, c.n_head_kv, hd, positions, rope(il), 1.0f, k, layer.k);
-    {
-        const PhaseScope scope(run.profile, backend_.bytes_moved(), SLM_PHASE_ATTENTION, il);
-        backend_.attention(attention_shape(il), run.seqs, layer.q, layer.k, layer.v, layer.att, layer.lse, s.attention);
-    }
+}
 
-    const ConstValues att = operand(layer.att, T_ * n_q, s.att);
+void Decoder::attention_scores(const Piece &all, int il) {
+    Layer &layer = layers_[static_cast<size_t>(il)];
+    const PhaseScope scope(all.run.profile, backend_.bytes_moved(), SLM_PHASE_ATTENTION, il);
+    backend_.attention(attention_shape(il), all.run.seqs, layer.q, layer.k, layer.v, layer.att, layer.lse,
+                       scratch_.attention);
+}
+
+// scratch x += the branch
+void Decoder::attention_output(const Piece &all, int il, bool only_raw) {
+    Layer &layer = layers_[static_cast<size_t>(il)];
+    const ConstValues att = operand(layer.att, T_ * width_q(), scratch_.att);
     LinearOutput out;
-    out.terms[0].w = weight(run, ROLE_ATTN_OUTPUT, il);
+    out.terms[0].w = weight(all.run, ROLE_ATTN_OUTPUT, il);
     set_inputs(T_, att, &out, 1);
-    adapt(run, Site::OUTPUT, il, att, &out);
-    const bool only_raw = again && keeps_x_mid();
-    add_branch(run, ROLE_ATTN_POST_NORM, il, out, layer.att_raw, layer.rstd_att_post, only_raw);
-    if (!only_raw) backend_.copy(T_ * d, s.x, layer.x_mid);
+    adapt(all, Site::OUTPUT, il, att, &out, layer.kept[static_cast<int>(Site::OUTPUT)]);
+    add_branch(all, ROLE_ATTN_POST_NORM, il, out, layer.att_raw, layer.rstd_att_post, only_raw);
+}
+
+void Decoder::attention_again(const Piece &all, int il, const int32_t *positions) {
+    const Keep keep = kept_.of(il);
+    if (keep <= Keep::NO_FFN) return;
+    Layer &layer = layers_[static_cast<size_t>(il)];
+    const int64_t values = T_ * model_.config().n_embd;
+    attention_inputs(all, il, positions);
+    if (keep == Keep::RESIDUAL) attention_scores(all, il);
+    if (keeps_x_mid()) {
+        if (keep == Keep::RESIDUAL) attention_output(all, il, true);
+        return;
+    }
+    backend_.copy(values, layer.x, scratch_.x);
+    attention_output(all, il, false);
+    backend_.copy(values, scratch_.x, layer.x_mid);
 }
 
 // dx: gradient of x_mid in, of x out.
-void Decoder::attention_part_backward(const RunState &run, int il, const int32_t *positions) {
+void Decoder::attention_backward(const Piece &all, int il, const int32_t *positions) {
     const slm_model_params &c = model_.config();
+    const RunState &run = all.run;
     Layer &layer = layers_[static_cast<size_t>(il)];
     Scratch &s = scratch_;
     const int64_t d = c.n_embd, hd = c.n_embd_head, n_q = width_q(), n_kv = width_kv();
 
-    const ConstValues dout = branch_backward(run, ROLE_ATTN_POST_NORM, il, layer.att_raw, layer.rstd_att_post);
+    const ConstValues dout = branch_backward(all, ROLE_ATTN_POST_NORM, il, layer.att_raw, layer.rstd_att_post);
     const bool adds = method_.adds_to_input_gradient(run);
     const Values datt(s.datt, adds ? Format::F32 : attention_format_);
     const Role output[1] = {ROLE_ATTN_OUTPUT};
-    linear_backward(run, Site::OUTPUT, il, operand(layer.att, T_ * n_q, s.att), &dout, output, 1, datt, true);
+    linear_backward(all, Site::OUTPUT, il, operand(layer.att, T_ * n_q, s.att), &dout, output, 1,
+                    layer.kept[static_cast<int>(Site::OUTPUT)], datt, true);
     ConstValues datt_rounded = datt;
     if (datt.format != attention_format_) {
         backend_.copy(T_ * n_q, datt, s.dq_rounded);
@@ -352,13 +316,13 @@ void Decoder::attention_part_backward(const RunState &run, int il, const int32_t
     if (q_norm) {
         float *before = before_rope(layer.q, s.q);
         backend_.clear(T_ * n_q, before);
-        norm_backward(run, ROLE_ATTN_Q_NORM, il, c.n_head, hd, layer.rstd_q, layer.q_raw, s.dq, before);
+        norm_backward(all, ROLE_ATTN_Q_NORM, il, c.n_head, hd, layer.rstd_q, layer.q_raw, s.dq, before);
         dy[0] = before;
     }
     if (k_norm) {
         float *before = before_rope(layer.k, s.k);
         backend_.clear(T_ * n_kv, before);
-        norm_backward(run, ROLE_ATTN_K_NORM, il, c.n_head_kv, hd, layer.rstd_k, layer.k_raw, s.dk, before);
+        norm_backward(all, ROLE_ATTN_K_NORM, il, c.n_head_kv, hd, layer.rstd_k, layer.k_raw, s.dk, before);
         dy[1] = before;
     }
     const Values rounded[3] = {s.dq_rounded, s.dk_rounded, s.dv_rounded};
@@ -370,61 +334,65 @@ void Decoder::attention_part_backward(const RunState &run, int il, const int32_t
         if (has(biases[i], il))
             if (float *db = gradient(run, biases[i], il)) backend_.bias_backward(T_, i == 0 ? n_q : n_kv, dy[i], db);
     const bool wanted = il > 0 || method_.trains_input();
-    linear_backward(run, Site::QKV, il, s.h, dy, kQkv, 3, s.dh, wanted);
-    if (wanted) norm_backward(run, ROLE_ATTN_NORM, il, 1, d, layer.rstd_attn, layer.x, s.dh, s.dx);
+    linear_backward(all, Site::QKV, il, s.h, dy, kQkv, 3, layer.kept[static_cast<int>(Site::QKV)], s.dh, wanted);
+    if (wanted) norm_backward(all, ROLE_ATTN_NORM, il, 1, d, layer.rstd_attn, layer.x, s.dh, s.dx);
 }
 
-void Decoder::ffn_part(const RunState &run, int il) {
+// gate and up of x_mid
+void Decoder::ffn_inputs(const Piece &at, int il) {
     const slm_model_params &c = model_.config();
-    Layer &layer = layers_[static_cast<size_t>(il)];
-    backend_.rms_norm(T_, 1, c.n_embd, c.norm_rms_epsilon, layer.x_mid, vector(run, ROLE_FFN_NORM, il), scratch_.h,
-                      layer.rstd_ffn);
+    const Layer layer = ffn_rows(at, il);
+    backend_.rms_norm(at.rows, 1, c.n_embd, c.norm_rms_epsilon, layer.x_mid, vector(at.run, ROLE_FFN_NORM, il),
+                      scratch_.h, layer.rstd_ffn);
     LinearOutput outs[2];
     outs[0].y = layer.gate;
     outs[1].y = layer.up;
     for (int i = 0; i < 2; ++i) {
         outs[i].ldy = c.n_ff;
-        outs[i].terms[0].w = weight(run, kGateUp[i], il);
+        outs[i].terms[0].w = weight(at.run, kGateUp[i], il);
     }
-    set_inputs(T_, scratch_.h, outs, 2);
-    adapt(run, Site::GATE_UP, il, scratch_.h, outs);
-    backend_.linear(T_, outs, 2);
+    set_inputs(at.rows, scratch_.h, outs, 2);
+    adapt(at, Site::GATE_UP, il, scratch_.h, outs, layer.kept[static_cast<int>(Site::GATE_UP)]);
+    backend_.linear(at.rows, outs, 2);
 }
 
-void Decoder::ffn_down(const RunState &run, int il, bool only_raw) {
+// scratch x += the branch
+void Decoder::ffn_output(const Piece &at, int il, bool only_raw) {
     const slm_model_params &c = model_.config();
-    Layer &layer = layers_[static_cast<size_t>(il)];
-    backend_.glu(static_cast<slm_activation>(c.activation), T_ * c.n_ff, layer.gate, layer.up, scratch_.act);
+    const Layer layer = ffn_rows(at, il);
+    backend_.glu(static_cast<slm_activation>(c.activation), at.rows * c.n_ff, layer.gate, layer.up, scratch_.act);
     LinearOutput out;
-    out.terms[0].w = weight(run, ROLE_FFN_DOWN, il);
+    out.terms[0].w = weight(at.run, ROLE_FFN_DOWN, il);
     // What the gate lets through has outliers that the steps of 32 values would drown the others in.
     out.terms[0] = {scratch_.act, c.n_ff, out.terms[0].w};
-    adapt(run, Site::DOWN, il, scratch_.act, &out);
-    add_branch(run, ROLE_FFN_POST_NORM, il, out, layer.ffn_raw, layer.rstd_ffn_post, only_raw);
+    adapt(at, Site::DOWN, il, scratch_.act, &out, layer.kept[static_cast<int>(Site::DOWN)]);
+    add_branch(at, ROLE_FFN_POST_NORM, il, out, layer.ffn_raw, layer.rstd_ffn_post, only_raw);
 }
 
 // dx: gradient of the layer's output in, of x_mid out.
-void Decoder::ffn_part_backward(const RunState &run, int il) {
+void Decoder::ffn_backward(const Piece &at, int il) {
     const slm_model_params &c = model_.config();
-    Layer &layer = layers_[static_cast<size_t>(il)];
+    const Layer layer = ffn_rows(at, il);
     Scratch &s = scratch_;
-    const int64_t d = c.n_embd, ff = c.n_ff;
+    const int64_t d = c.n_embd, values = at.rows * c.n_ff;
     const slm_activation activation = static_cast<slm_activation>(c.activation);
-    if (keep_ == Keep::RESIDUAL)
-        ffn_down(run, il, true);
+    if (kept_.of(il) == Keep::RESIDUAL)
+        ffn_output(at, il, true);
     else
-        backend_.glu(activation, T_ * ff, layer.gate, layer.up, s.act);
+        backend_.glu(activation, values, layer.gate, layer.up, s.act);
 
-    const ConstValues dout = branch_backward(run, ROLE_FFN_POST_NORM, il, layer.ffn_raw, layer.rstd_ffn_post);
-    const Values dact(s.dact, method_.adds_to_input_gradient(run) ? Format::F32 : format_);
+    const ConstValues dout = branch_backward(at, ROLE_FFN_POST_NORM, il, layer.ffn_raw, layer.rstd_ffn_post);
+    const Values dact(s.dact, method_.adds_to_input_gradient(at.run) ? Format::F32 : format_);
     const Role down[1] = {ROLE_FFN_DOWN};
-    linear_backward(run, Site::DOWN, il, s.act, &dout, down, 1, dact, true);
+    linear_backward(at, Site::DOWN, il, s.act, &dout, down, 1, layer.kept[static_cast<int>(Site::DOWN)], dact, true);
 
-    backend_.glu_backward(activation, T_ * ff, dact, layer.gate, layer.up);
-    backend_.rms_norm(T_, 1, d, c.norm_rms_epsilon, layer.x_mid, vector(run, ROLE_FFN_NORM, il), s.h, layer.rstd_ffn);
+    backend_.glu_backward(activation, values, dact, layer.gate, layer.up);
+    backend_.rms_norm(at.rows, 1, d, c.norm_rms_epsilon, layer.x_mid, vector(at.run, ROLE_FFN_NORM, il), s.h,
+                      layer.rstd_ffn);
     const ConstValues dy[2] = {layer.gate, layer.up};
-    linear_backward(run, Site::GATE_UP, il, s.h, dy, kGateUp, 2, s.dh, true);
-    norm_backward(run, ROLE_FFN_NORM, il, 1, d, layer.rstd_ffn, layer.x_mid, s.dh, s.dx);
+    linear_backward(at, Site::GATE_UP, il, s.h, dy, kGateUp, 2, layer.kept[static_cast<int>(Site::GATE_UP)], s.dh,
+                    true);
+    norm_backward(at, ROLE_FFN_NORM, il, 1, d, layer.rstd_ffn, layer.x_mid, s.dh, s.dx + at.row * d);
 }
 
 // logits of n rows, before the soft cap
@@ -441,12 +409,12 @@ void Decoder::head_chunk(const RunState &run, const int64_t *rows, int64_t n, fl
     backend_.linear(n, &output, 1);
 }
 
-// logits_ holds d loss / d logits; a tied head adds its gradient to the embedding's.
+// scratch logits hold d loss / d logits; a tied head adds its gradient to the embedding's.
 void Decoder::head_chunk_backward(const RunState &run, const int64_t *rows, int64_t n) {
     const slm_model_params &c = model_.config();
     const Role role = model_.tied_head() ? ROLE_TOKEN_EMBD : ROLE_OUTPUT;
     Scratch &s = scratch_;
-    const ConstValues dy(logits_.data(), format_);
+    const ConstValues dy(scratch_.logits, format_);
     const int64_t lddy = format_ == Format::F32 ? c.n_vocab : 2 * static_cast<int64_t>(c.n_vocab);
     if (float *dw = gradient(run, role)) {
         const int64_t offsets[2] = {0, n};
@@ -472,8 +440,8 @@ void Decoder::head(const RunState &run, const int32_t *targets, const std::vecto
     for (int64_t first = 0; first < count; first += logit_rows_) {
         const int64_t n = std::min(logit_rows_, count - first);
         const int64_t *chunk = rows.data() + first;
-        head_chunk(run, chunk, n, logits_.floats());
-        backend_.cross_entropy(n, c.n_vocab, c.final_logit_softcap, logits_.floats(), targets + first, gradient,
+        head_chunk(run, chunk, n, scratch_.logits);
+        backend_.cross_entropy(n, c.n_vocab, c.final_logit_softcap, scratch_.logits, targets + first, gradient,
                                loss + first, format_);
         if (gradient) head_chunk_backward(run, chunk, n);
     }
@@ -502,11 +470,11 @@ void Decoder::score(const RunState &run, const int64_t *rows, const int32_t *tar
             if (count == logit_rows_) break;
             s.head_rows[count++] = rows[end];
         }
-        head_chunk(run, s.head_rows, count, logits_.floats());
-        backend_.log_sum_exp(count, c.n_vocab, c.final_logit_softcap, logits_.floats(), s.head_lse, s.head_tops);
+        head_chunk(run, s.head_rows, count, scratch_.logits);
+        backend_.log_sum_exp(count, c.n_vocab, c.final_logit_softcap, scratch_.logits, s.head_lse, s.head_tops);
         for (int64_t i = first, r = 0; i < end; ++i) {
             if (rows[i] != s.head_rows[r]) ++r;
-            logprobs[i] = static_cast<double>(logits_.floats()[r * c.n_vocab + targets[i]]) - s.head_lse[r];
+            logprobs[i] = static_cast<double>(scratch_.logits[r * c.n_vocab + targets[i]]) - s.head_lse[r];
             tops[i] = s.head_tops[r];
         }
     }

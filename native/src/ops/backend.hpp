@@ -53,6 +53,10 @@ struct OuterJob {
     bool transposed = false;
 };
 
+// `outer` sums so many tokens of a sequence at once, counted from its first: calls for the pieces of a sequence that is
+// cut at multiples of this give the bits of one call.
+inline constexpr int64_t kOuterDepth = 1024;
+
 // C[m, n] (=|+=) sum_k A(m, k) B(k, n), any strides.
 struct MatrixView {
     const float *data;
@@ -165,8 +169,8 @@ class Backend {
     virtual void softcap(int64_t n, float cap, float *x) = 0;
     // db[n] += column sums of dy[T, n]
     virtual void bias_backward(int64_t T, int64_t n, ConstValues dy, float *db) = 0;
-    // y[t, i] = keep ? x / (1-p) : 0 for one sequence; draws keyed by (key, t*n + i)
-    virtual void dropout(int64_t T, int64_t n, uint64_t key, float p, ConstValues x, Values y) = 0;
+    // y[t, i] = keep ? x / (1-p) : 0 for rows of one sequence from `first` on; draws keyed by (key, (first + t)*n + i)
+    virtual void dropout(int64_t T, int64_t n, uint64_t key, int64_t first, float p, ConstValues x, Values y) = 0;
 
     // loss[r] = -log softmax(logits[r])[target[r]]. With `gradient` logits become softmax - onehot (through the soft
     // cap) in `format`: a row of bf16 lies over the first half of its logits, so rows are 2 n_vocab values apart.

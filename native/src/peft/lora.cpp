@@ -111,7 +111,7 @@ void Lora::drop(const RunState &run, const Target &target, int64_t n_in, ConstVa
     for (int64_t s = 0; s < run.seqs.count; ++s) {
         const int64_t first = run.seqs.offsets[s], n = run.seqs.offsets[s + 1] - first;
         const uint64_t key = combine_keys(combine_keys(run.dropout_seed, target.key), run.sample_keys[s]);
-        model_.backend().dropout(n, n_in, key, dropout_, x.at(first * n_in), out.at(first * n_in));
+        model_.backend().dropout(n, n_in, key, run.first_row, dropout_, x.at(first * n_in), out.at(first * n_in));
     }
 }
 

@@ -40,6 +40,7 @@ struct TrainableTensor {
 struct RunState {
     Sequences seqs;
     const uint64_t *sample_keys = nullptr;
+    int64_t first_row = 0;        // of the only sequence, where just a piece of it is here
     bool training = false;        // dropout is on, gradients are wanted
     float *parameters = nullptr;  // the method's block
     float *gradients = nullptr;

@@ -8,7 +8,7 @@ namespace slm {
 
 namespace {
 
-// Up to this many rows everything is kept; up to micro_batch_tokens gate and up are computed twice.
+// Up to this many rows everything is kept.
 int64_t fill_tokens(const slm_context_params &params) {
     return std::max(1, params.micro_batch_tokens / 2);
 }
@@ -37,21 +37,26 @@ slm_context_params checked(slm_context_params params) {
     return params;
 }
 
+size_t layout_bytes(Decoder &decoder, int64_t T, KeptLayers kept, bool backward) {
+    Arena arena;
+    decoder.lay_out(arena, T, kept, backward);
+    return arena.used();
+}
+
+// Rows up to micro_batch_tokens keep attention; longer ones what a third more than the least has room for, as eight
+// micro-batches would need it.
 size_t work_bytes(Decoder &decoder, const slm_context_params &params) {
-    size_t most = 0;
-    const auto measure = [&](int64_t T, Keep keep, bool backward) {
-        Arena arena;
-        decoder.lay_out(arena, T, keep, backward);
-        most = std::max(most, arena.used());
-    };
     const int64_t rows = most_rows(params), fill = fill_tokens(params), micro = params.micro_batch_tokens;
-    measure(rows, Keep::NOTHING, false);
-    if (params.training) {
-        measure(fill, Keep::ALL, true);
-        if (rows > fill) measure(std::min(rows, micro), Keep::NO_FFN, true);
-        if (rows > micro) measure(rows, Keep::RESIDUAL, true);
+    size_t most = layout_bytes(decoder, rows, {Keep::NOTHING}, false);
+    if (!params.training) return most;
+    most = std::max(most, layout_bytes(decoder, fill, {Keep::ALL}, true));
+    if (rows > fill) most = std::max(most, layout_bytes(decoder, std::min(rows, micro), {Keep::NO_FFN}, true));
+    if (rows > micro) {
+        const size_t least = layout_bytes(decoder, rows, {Keep::RESIDUAL}, true),
+                     more = layout_bytes(decoder, std::min(rows, 8 * micro), {Keep::RESIDUAL}, true) / 3;
+        most = std::max(most, std::min(least + more, layout_bytes(decoder, rows, {Keep::ALL}, true)));
     }
-    return most;
+    return align_up(most);
 }
 
 int64_t linear_weights(const Model &model) {
@@ -83,7 +88,6 @@ Context::Context(std::shared_ptr<Model> model, std::shared_ptr<Adapter> adapter,
       decoder_(*model_, method(), most_rows(params_), params_.logit_rows, static_cast<slm_compute>(params_.compute)) {
     if (params_.training && !adapter_)
         fail(SLM_STATUS_INVALID_ARGUMENT, "a training context needs an adapter, none was given");
-    decoder_.reserve_logits();
     work_ = Buffer(work_bytes(decoder_, params_));
     if (params_.training) {
         adapter_->parameters();
@@ -102,13 +106,16 @@ void Context::plan(const Model &model, const Adapter *adapter, const slm_context
     const slm_context_params own = checked(params);
     const std::unique_ptr<Method> frozen = adapter ? nullptr : make_frozen(model);
     const Method &method = adapter ? adapter->method() : *frozen;
-    Decoder decoder(model, method, 1, own.logit_rows, static_cast<slm_compute>(own.compute));
+    const auto work = [&](int64_t logit_rows) {
+        Decoder decoder(model, method, 1, logit_rows, static_cast<slm_compute>(own.compute));
+        return static_cast<uint64_t>(work_bytes(decoder, own));
+    };
     const uint64_t values = static_cast<uint64_t>(method.n_values());
     out.weight_bytes = model.weight_bytes();
     out.parameter_bytes = values * 4;
     out.optimizer_bytes = own.training ? values * 12 : 0;
-    out.activation_bytes = work_bytes(decoder, own);
-    out.logit_bytes = static_cast<uint64_t>(decoder.logit_bytes());
+    out.activation_bytes = work(0);
+    out.logit_bytes = work(own.logit_rows) - out.activation_bytes;
     out.pack_bytes = static_cast<uint64_t>(model.backend().pack_bytes());
     out.total_bytes =
         out.parameter_bytes + out.optimizer_bytes + out.activation_bytes + out.logit_bytes + out.pack_bytes;
@@ -124,9 +131,19 @@ float *Context::block(uint32_t block) const {
     return state_.floats() + (static_cast<int64_t>(block) - SLM_BLOCK_GRADIENTS) * n_values();
 }
 
-Keep Context::keep_for(int64_t T) const {
-    if (T <= fill_tokens(params_)) return Keep::ALL;
-    return T <= params_.micro_batch_tokens ? Keep::NO_FFN : Keep::RESIDUAL;
+// As much as the block has room for.
+KeptLayers Context::kept_for(int64_t T) {
+    const auto fits = [&](KeptLayers kept) { return layout_bytes(decoder_, T, kept, true) <= work_.bytes(); };
+    KeptLayers kept{Keep::ALL};
+    while (kept.least != Keep::RESIDUAL && !fits(kept))
+        kept.least = static_cast<Keep>(static_cast<int>(kept.least) + 1);
+    if (kept.least == Keep::ALL) return kept;
+    // The first count is known to fit, the second not to.
+    for (int end = model_->config().n_layer; end - kept.more > 1;) {
+        const int middle = (kept.more + end) / 2;
+        (fits({kept.least, middle}) ? kept.more : end) = middle;
+    }
+    return kept;
 }
 
 void Context::check_batch(const slm_batch &batch, bool training) const {
@@ -189,8 +206,9 @@ RunState Context::prepare(const slm_batch &batch, bool training) {
     run.gradients = training ? block(SLM_BLOCK_GRADIENTS) : nullptr;
     run.dropout_seed = params_.dropout_seed;
     run.profile = &profile_;
+    const KeptLayers kept = training ? kept_for(batch.n_tokens) : KeptLayers{Keep::NOTHING};
     Arena arena(work_.data(), work_.bytes());
-    decoder_.lay_out(arena, batch.n_tokens, training ? keep_for(batch.n_tokens) : Keep::NOTHING, training);
+    decoder_.lay_out(arena, batch.n_tokens, kept, training);
     return run;
 }
 

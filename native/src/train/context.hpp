@@ -48,7 +48,7 @@ class Context {
 
  private:
     const Method &method() const { return adapter_ ? adapter_->method() : *frozen_; }
-    Keep keep_for(int64_t T) const;
+    KeptLayers kept_for(int64_t T);
     void check_batch(const slm_batch &batch, bool training) const;
     void check_row(const slm_batch &batch, int64_t row) const;
     RunState prepare(const slm_batch &batch, bool training);

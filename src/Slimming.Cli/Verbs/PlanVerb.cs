@@ -71,7 +71,7 @@ internal static class PlanVerb
         yield return ("trainables", ByteSize.Format(plan.ParameterBytes));
         yield return ("gradients and moments", ByteSize.Format(plan.OptimizerBytes));
         yield return ("activations", ByteSize.Format(plan.ActivationBytes));
-        yield return ("logits", ByteSize.Format(plan.LogitBytes));
+        yield return ("what logits add", ByteSize.Format(plan.LogitBytes));
         yield return ("unpacked weights", ByteSize.Format(plan.PackBytes));
         yield return (
             "program, file header, data",
