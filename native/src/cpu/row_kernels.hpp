@@ -250,6 +250,10 @@ static inline void over(float *x, Format format, const Body &body) {
     typed(Values{x, format}, body);
 }
 
+// Logarithm of the least probability of a key that is seen, 2^-60: as good as 0 in a row that adds up to 1, and its
+// products with gradients are not denormal, which would take several times as long.
+inline constexpr float kLeastLog = -41.5888308f;
+
 static float softmax_tile(int64_t n, int64_t begin, int64_t end, float factor, float cap, float *s, Format out,
                           SoftmaxSum *row) {
     if (cap > 0) {
@@ -261,7 +265,7 @@ static float softmax_tile(int64_t n, int64_t begin, int64_t end, float factor, f
     vf sum{};
     over(s, out, [&](auto *p) {
         for_vectors(end - begin, [&](int64_t i, int64_t count) {
-            const vf e = exp(fma(take(s + begin + i, count), set1(factor), set1(-top)));
+            const vf e = exp(fma(take(s + begin + i, count), set1(factor), set1(-top)), kLeastLog);
             put(p + begin + i, count, e);
             sum += count == kLanes ? e : keep_lanes(e, count);
         });
@@ -287,7 +291,7 @@ static inline void softmax_backward_row(const SoftmaxBackward &call, int64_t r, 
         } else {
             score = fma(score, set1(factor), set1(-lse));
         }
-        const vf p = exp(score), d = take(dp + i, count);
+        const vf p = exp(score, kLeastLog), d = take(dp + i, count);
         put(probabilities + begin + i, count, p);
         put(gradients + begin + i, count, p * (d - delta) * slope);
     });

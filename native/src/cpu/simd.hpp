@@ -237,10 +237,10 @@ static inline vf times_power(vf x, vf n) {
 #endif
 }
 
-// e^x within 2 units in the last place; 0 below -87.3, finite at the top. Range reduction by ln 2 in two parts, then
-// the Taylor polynomial to degree 7 on [-ln2/2, ln2/2].
-static inline vf exp(vf x) {
-    x = min(set1(88.3762589f), max(set1(-87.3365448f), x));  // in this order NaN stays NaN
+// e^x within 2 units in the last place; not less than e^least, finite at the top. Range reduction by ln 2 in two parts,
+// then the Taylor polynomial to degree 7 on [-ln2/2, ln2/2].
+static inline vf exp(vf x, float least = -87.3365448f) {
+    x = min(set1(88.3762589f), max(set1(least), x));  // in this order NaN stays NaN
     const vf n = nearest(x * set1(1.44269504f));
     vf r = fma(n, set1(-0.693359375f), x);
     r = fma(n, set1(2.12194440e-4f), r);
