@@ -184,12 +184,13 @@ async function wholeProgram(run) {
     const rows = [];
     for (const mode of run.modes) rows.push(await program({ model, compute: mode, sequences: 4, tokens: 256, steps: 6 }));
     const fast = best(rows, "tokensPerSecond").compute;
-    rows.push(await program({ model, compute: fast, sequences: 1, tokens: 4096, steps: 2 }));
-    programTable(run, rows);
+    const long = [];
+    for (const mode of run.modes) long.push(await program({ model, compute: mode, sequences: 1, tokens: 4096, steps: 2 }));
+    programTable(run, [...rows, ...long]);
     const full = rows.find(row => row.compute === fast && row.tokens === 256);
     run.report.bar("SmolLM2-135M, 4 x 256, whole program", "<= 400 MiB", `${mebi(full.rss)} (${fast})`, full.rss <= 400 * 1048576);
-    const longest = rows.at(-1);
-    run.report.bar("one sequence of 4,096 tokens, whole program", "<= 800 MiB", `${mebi(longest.rss)} (${fast})`, longest.rss <= 800 * 1048576);
+    const largest = best(long, "rss");
+    run.report.bar("one sequence of 4,096 tokens, whole program", "<= 800 MiB", `${mebi(largest.rss)} (${largest.compute})`, largest.rss <= 800 * 1048576);
 }
 
 function programTable(run, rows) {
@@ -244,16 +245,19 @@ function long(run) {
     const expected = (results[1].flops_per_token + attention(4096)) / (results[0].flops_per_token + attention(256));
     const measured = results[1].secondsPerToken / results[0].secondsPerToken;
     run.report.bar("time per token at 4,096 over 256", `<= ${fixed(expected, 2)}, the growth of operations`, fixed(measured, 2), measured <= expected);
-    // What a sequence of 4,096 keeps for the backward does not fit into 800 MiB: all layers' forward is computed again.
-    const layers = 30 * (2 * 576 * 576 + 2 * 576 * 192 + 3 * 576 * 1536);
-    const rest = (results[1].flops_per_token + 2 * layers) / results[0].flops_per_token;
-    const done = (results[1].flops_per_token + 2 * layers + attention(4096) * 9 / 7) / (results[0].flops_per_token + attention(256));
+    // What a sequence of 4,096 could keep for its backward does not fit into 800 MiB: all layers compute q, k, v, gate
+    // and up again, and those without room for attention's output that too (in f32 all but the last product).
+    const again = 30 * (576 * 576 + 2 * 576 * 192 + 2 * 576 * 1536 + (mode === "f32" ? 576 * 576 : 0));
+    const scored = results[1].rounds[0].phases.attention.calls / 30 - 2;
+    const rest = (results[1].flops_per_token + 2 * again) / results[0].flops_per_token;
+    const inner = 16 * (1 + scored * 2 / 7);
+    const done = (results[1].flops_per_token + 2 * again + inner * attention(256)) / (results[0].flops_per_token + attention(256));
     run.report.bar("the same, with what is computed again", `<= ${fixed(done, 2)}, the growth of operations done`, fixed(measured, 2), measured <= done);
     const [inside, outside] = [attentionShare, r => 1 - attentionShare(r)].map(part => {
         const [short, whole] = results.map(result => result.secondsPerToken * median(result.rounds.map(part)));
         return whole / short;
     });
-    run.report.bar("attention's part of it", `<= ${fixed(16 * 9 / 7, 1)}, the growth of its operations`, fixed(inside, 1), inside <= 16 * 9 / 7);
+    run.report.bar("attention's part of it", `<= ${fixed(inner, 1)}, the growth of its operations`, fixed(inside, 1), inside <= inner);
     run.report.bar("all the rest of it", `<= ${fixed(rest, 2)}, the growth of its operations`, fixed(outside, 2), outside <= rest);
 }
 

@@ -262,9 +262,10 @@ void print_json(const Options &o, const slm_runtime_info &info, const bench::Ran
             i ? "," : "", r.peak_f32, r.peak_bf16, r.peak_int8, r.step_seconds, r.cpu_seconds, r.forward_seconds,
             r.minor_faults, r.voluntary_switches);
         for (int p = 0; p < kPhaseCount; ++p)
-            std::printf("%s\"%s\":{\"seconds\":%.6f,\"bytes\":%llu}", p ? "," : "", kPhases[p],
+            std::printf("%s\"%s\":{\"seconds\":%.6f,\"bytes\":%llu,\"calls\":%llu}", p ? "," : "", kPhases[p],
                         static_cast<double>(r.step.nanoseconds[p]) * 1e-9,
-                        static_cast<unsigned long long>(r.step.bytes[p]));
+                        static_cast<unsigned long long>(r.step.bytes[p]),
+                        static_cast<unsigned long long>(r.step.calls[p]));
         std::printf("}}");
     }
     std::printf("]}\n");
