@@ -235,16 +235,18 @@ async function shapes(run) {
 }
 
 function long(run) {
-    const mode = run.modes.at(-1);
-    const lengths = [256, 4096];
-    const results = measure(run, lengths.map(tokens => ({ ...small, compute: mode, sequences: 4096 / tokens, tokens, forward: false })));
-    run.report.table("one sequence of 4,096 tokens against sequences of 256", speedColumns, results.map(speedRow));
-    phaseTable(run, results);
+    const all = measure(run, run.modes.flatMap(compute => [256, 4096].map(tokens => ({ ...small, compute, sequences: 4096 / tokens, tokens, forward: false }))));
+    run.report.table("one sequence of 4,096 tokens against sequences of 256", speedColumns, all.map(speedRow));
+    phaseTable(run, all);
+    for (const mode of run.modes) growth(run, mode, all.filter(result => result.compute === mode));
+}
+
+function growth(run, mode, results) {
     // Two products forward and five backward over n_head * head_dim values and half of T keys, in every layer.
     const attention = tokens => 7 * 576 * tokens * 30;
     const expected = (results[1].flops_per_token + attention(4096)) / (results[0].flops_per_token + attention(256));
     const measured = results[1].secondsPerToken / results[0].secondsPerToken;
-    run.report.bar("time per token at 4,096 over 256", `<= ${fixed(expected, 2)}, the growth of operations`, fixed(measured, 2), measured <= expected);
+    run.report.bar(`time per token at 4,096 over 256, ${mode}`, `<= ${fixed(expected, 2)}, the growth of operations`, fixed(measured, 2), measured <= expected);
     // What a sequence of 4,096 could keep for its backward does not fit into 800 MiB: all layers compute q, k, v, gate
     // and up again, and those without room for attention's output that too (in f32 all but the last product).
     const again = 30 * (576 * 576 + 2 * 576 * 192 + 2 * 576 * 1536 + (mode === "f32" ? 576 * 576 : 0));

@@ -311,6 +311,7 @@ Round measure(Trainer &trainer, const Options &o, int n_threads) {
     round.step = trainer.profile();
     for (int p = 0; p < kPhaseCount; ++p) {
         round.step.nanoseconds[p] -= then.nanoseconds[p];
+        round.step.calls[p] -= then.calls[p];
         round.step.bytes[p] -= then.bytes[p];
     }
     if (!o.forward) return round;

@@ -74,9 +74,16 @@ void CpuBackend::outer_block_bf16(const OuterJob &job, int64_t m, int64_t rows, 
     const int64_t depth = k1 - k0, pairs = even(depth), padded = ceil_div(n, 16) * 16;
     uint16_t *a = row_block_bf16(thread), *out = panel_bf16(thread);
     kernels_.turn_bf16(job.a.bf16() + k0 * job.lda + m, job.lda, depth, rows, a, pairs);
+    constexpr int64_t kAhead = 16;
     const uint16_t *b = job.b.bf16() + k0 * job.ldb + column;
     uint16_t zeros[kPanel] = {};
     for (int64_t k = 0; k < depth; k += 2, b += 2 * job.ldb, out += 2 * kPanel) {
+        // Rows that another core wrote come late, and no pattern of so short pieces is foreseen.
+        if (k + kAhead < depth)
+            for (int64_t i = 0; i < 2; ++i) {
+                __builtin_prefetch(b + (kAhead + i) * job.ldb);
+                __builtin_prefetch(b + (kAhead + i) * job.ldb + n - 1);
+            }
         kernels_.interleave_bf16(n, b, k + 1 < depth ? b + job.ldb : zeros, out);
         std::memset(out + 2 * n, 0, static_cast<size_t>(padded - n) * 4);
     }

@@ -11,6 +11,17 @@ Values take(Arena &arena, Format format, int64_t n) {
     return {arena.take<char>(n * bytes_of(format)), format};
 }
 
+// What both take lies from the same place on: they are never needed together.
+template <typename First, typename Second>
+void take_either(Arena &arena, const First &first, const Second &second) {
+    const size_t start = arena.used();
+    first();
+    const size_t end = arena.used();
+    arena.back_to(start);
+    second();
+    arena.back_to(std::max(end, arena.used()));
+}
+
 }  // namespace
 
 void Decoder::lay_out(Arena &arena, int64_t T, KeptLayers kept, bool backward) {
@@ -21,12 +32,9 @@ void Decoder::lay_out(Arena &arena, int64_t T, KeptLayers kept, bool backward) {
     lay_out_scratch(arena);
     if (backward) lay_out_backward(arena);
 
-    const size_t idle = arena.used();
-    lay_out_idle(arena, backward);
-    const size_t end = arena.used();
-    arena.back_to(idle);
-    scratch_.logits = arena.take<float>(logit_rows_ * model_.config().n_vocab);
-    arena.back_to(std::max(end, arena.used()));
+    take_either(
+        arena, [&] { lay_out_idle(arena, backward); },
+        [&] { scratch_.logits = arena.take<float>(logit_rows_ * model_.config().n_vocab); });
 }
 
 void Decoder::lay_out_layer(Arena &arena, int il) {
@@ -129,20 +137,24 @@ void Decoder::lay_out_idle(Arena &arena, bool backward) {
     const int64_t d = c.n_embd, n_q = width_q(), n_kv = width_kv(), ff = c.n_ff, piece = std::min(T_, kPieceRows);
     const bool rounds_q = attention_format_ == Format::BF16, rounds = format_ == Format::BF16;
     Scratch &s = scratch_;
-    s.h = take(arena, format_, T_ * d);
-    s.act = take(arena, format_, piece * ff);
     const bool post_norms = has(ROLE_ATTN_POST_NORM, 0) || has(ROLE_FFN_POST_NORM, 0);
-    s.residual = arena.take<float>(post_norms ? T_ * d : 0);
+    take_either(
+        arena,
+        [&] { s.attention = arena.take<char>(backend_.attention_scratch(attention_shape(0), T_, attention_format_)); },
+        [&] {
+            s.h = take(arena, format_, T_ * d);
+            s.act = take(arena, format_, piece * ff);
+            s.dact = arena.take<float>(backward ? piece * ff : 0);
+            s.att = take(arena, Format::BF16, rounds && !rounds_q ? T_ * n_q : 0);
+            s.residual = arena.take<float>(post_norms ? T_ * d : 0);
+            s.method = arena.take<float>(method_.scratch_values(T_));
+        });
     s.q = arena.take<float>(rounds_q || backward ? T_ * n_q : 0);
     s.k = arena.take<float>(rounds_q ? T_ * n_kv : 0);
-    s.att = take(arena, Format::BF16, rounds && !rounds_q ? T_ * n_q : 0);
-    s.attention = arena.take<char>(backend_.attention_scratch(attention_shape(0), T_, attention_format_));
-    s.method = arena.take<float>(method_.scratch_values(T_));
     if (!backward) return;
     s.datt = s.q;  // which is done with before, and needed again only after
     s.dout = take(arena, Format::BF16, rounds ? T_ * std::max(d, n_q) : 0);
     s.dq_rounded = s.dout;  // attention's output has its gradient by then
-    s.dact = arena.take<float>(piece * ff);
     s.dq = arena.take<float>(T_ * n_q);
     s.dk = arena.take<float>(T_ * n_kv);
     s.dv = arena.take<float>(T_ * n_kv);

@@ -43,8 +43,8 @@ size_t layout_bytes(Decoder &decoder, int64_t T, KeptLayers kept, bool backward)
     return arena.used();
 }
 
-// Rows up to micro_batch_tokens keep attention; longer ones what a third more than the least has room for, as eight
-// micro-batches would need it.
+// Rows up to micro_batch_tokens keep attention; longer ones what two fifths more than the least has room for, of up to
+// eight micro-batches.
 size_t work_bytes(Decoder &decoder, const slm_context_params &params) {
     const int64_t rows = most_rows(params), fill = fill_tokens(params), micro = params.micro_batch_tokens;
     size_t most = layout_bytes(decoder, rows, {Keep::NOTHING}, false);
@@ -53,7 +53,7 @@ size_t work_bytes(Decoder &decoder, const slm_context_params &params) {
     if (rows > fill) most = std::max(most, layout_bytes(decoder, std::min(rows, micro), {Keep::NO_FFN}, true));
     if (rows > micro) {
         const size_t least = layout_bytes(decoder, rows, {Keep::RESIDUAL}, true),
-                     more = layout_bytes(decoder, std::min(rows, 8 * micro), {Keep::RESIDUAL}, true) / 3;
+                     more = layout_bytes(decoder, std::min(rows, 8 * micro), {Keep::RESIDUAL}, true) * 2 / 5;
         most = std::max(most, std::min(least + more, layout_bytes(decoder, rows, {Keep::ALL}, true)));
     }
     return align_up(most);
