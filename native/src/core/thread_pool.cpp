@@ -11,10 +11,13 @@ namespace slm {
 
 namespace {
 
-// Loops follow each other within microseconds during a step; a short spin saves the trip through the kernel. Threads
-// without a core of their own would only take time from each other.
-int spins_for(int n_threads) {
-    return n_threads <= usable_cores() ? 1500 : 0;
+using Clock = std::chrono::steady_clock;
+
+// Loops follow each other within microseconds during a step, and the slower half of one is rarely further behind than
+// this: to spin so long saves the trip through the kernel. Threads without a core of their own would only take time
+// from each other.
+Clock::duration patience_for(int n_threads) {
+    return n_threads <= usable_cores() ? std::chrono::microseconds(150) : Clock::duration::zero();
 }
 
 void pause_core() {
@@ -30,10 +33,16 @@ uint64_t pack(int64_t begin, int64_t end) {
 }
 
 template <typename T>
-void wait_while(const std::atomic<T> &value, T old, int spins) {
-    for (int spin = 0; spin < spins; ++spin) {
+void wait_while(const std::atomic<T> &value, T old, Clock::duration patience) {
+    constexpr int between_readings = 32;
+    Clock::time_point end;
+    for (int spin = 0; patience > Clock::duration::zero(); ++spin) {
         if (value.load(std::memory_order_acquire) != old) return;
         pause_core();
+        if (spin % between_readings != 0) continue;
+        const Clock::time_point now = Clock::now();
+        if (spin == 0) end = now + patience;
+        if (now >= end) break;
     }
     value.wait(old, std::memory_order_acquire);
 }
@@ -43,7 +52,7 @@ void wait_while(const std::atomic<T> &value, T old, int spins) {
 ThreadPool::ThreadPool(int n_threads, Caller caller)
     : n_threads_(n_threads),
       caller_(caller),
-      spins_(caller == Caller::Waits ? 0 : spins_for(n_threads)),
+      patience_(caller == Caller::Waits ? Clock::duration::zero() : patience_for(n_threads)),
       shares_(static_cast<size_t>(n_threads)) {
     const int first = caller == Caller::Waits ? 0 : 1;
     workers_.reserve(static_cast<size_t>(n_threads - first));
@@ -98,7 +107,7 @@ void ThreadPool::start(void (*call)(const void *, int), const void *context) {
     generation_.fetch_add(1, std::memory_order_release);
     if (!workers_.empty()) generation_.notify_all();
     if (caller_ == Caller::Works) run_share(0);
-    for (int left; (left = pending_.load(std::memory_order_acquire)) != 0;) wait_while(pending_, left, spins_);
+    for (int left; (left = pending_.load(std::memory_order_acquire)) != 0;) wait_while(pending_, left, patience_);
     if (failed_.load()) {
         failed_.store(false);
         std::rethrow_exception(std::exchange(failure_, nullptr));
@@ -108,7 +117,7 @@ void ThreadPool::start(void (*call)(const void *, int), const void *context) {
 void ThreadPool::work(int thread) {
     uint32_t seen = 0;
     for (;;) {
-        wait_while(generation_, seen, spins_);
+        wait_while(generation_, seen, patience_);
         seen = generation_.load(std::memory_order_acquire);
         if (stop_.load()) return;
         run_share(thread);

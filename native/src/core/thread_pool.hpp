@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <thread>
@@ -85,7 +86,7 @@ class ThreadPool {
 
     int n_threads_;
     Caller caller_;
-    int spins_;
+    std::chrono::steady_clock::duration patience_;
     std::vector<Share> shares_;
     std::vector<std::thread> workers_;
     std::atomic<uint32_t> generation_{0};
