@@ -225,10 +225,10 @@ typedef struct slm_plan {
     uint64_t parameter_bytes;  /* trainable parameters, f32 */
     uint64_t optimizer_bytes;  /* gradients and two moments, f32 */
     uint64_t activation_bytes; /* kept activations and work space of the largest micro-batch */
-    uint64_t logit_bytes; /* what rows of logits add: they lie over work space that is idle meanwhile */
-    uint64_t pack_bytes;  /* unpacked weight panels, all threads */
-    uint64_t total_bytes; /* all but weight_bytes */
-    int32_t fill_tokens;  /* micro-batches are best filled up to this many tokens: nothing is recomputed there */
+    uint64_t logit_bytes;      /* what rows of logits add: they lie over work space that is idle meanwhile */
+    uint64_t pack_bytes;       /* unpacked weight panels, all threads */
+    uint64_t total_bytes;      /* all but weight_bytes */
+    int32_t fill_tokens;       /* micro-batches are best filled up to this many tokens: nothing is recomputed there */
     int32_t reserved;
     double flops_per_token; /* forward and backward, without attention scores */
 } slm_plan;

@@ -168,10 +168,10 @@ function threads(run) {
     const results = measure(run, cases);
     const rows = run.modes.map(mode => {
         const [one, two] = [1, 2].map(n => results.find(result => result.compute === mode && result.threads === n));
-        return { mode, own: two.stepTokens / one.stepTokens, peak: two.peakF32 / one.peakF32 };
+        return { mode, own: two.stepTokens / one.stepTokens, peak: two.peakF32 / one.peakF32, trip: median(two.rounds.map(r => r.line_round_trip)) };
     });
-    run.report.table("two threads against one", ["mode", "step", "peak loop", "step / peak loop"],
-        rows.map(row => [row.mode, fixed(row.own, 2), fixed(row.peak, 2), fixed(row.own / row.peak, 3)]));
+    run.report.table("two threads against one", ["mode", "step", "peak loop", "step / peak loop", "a cache line to the other core and back, ns"],
+        rows.map(row => [row.mode, fixed(row.own, 2), fixed(row.peak, 2), fixed(row.own / row.peak, 3), fixed(row.trip, 0)]));
     const worst = rows.reduce((a, b) => (b.own / b.peak < a.own / a.peak ? b : a));
     run.report.bar("1 to 2 threads, slowest mode", ">= 0.93 of the peak loop's scaling", `${fixed(worst.own / worst.peak, 3)} (${worst.mode})`,
         worst.own / worst.peak >= 0.93);

@@ -120,4 +120,28 @@ inline double peak_rate(const PeakLoop &loop, int n_threads) {
     return loop.operations * static_cast<double>(turns) * n_threads / seconds_since(start) / 1e9;
 }
 
+// Nanoseconds for a cache line to go to another core and back: what two threads pay for each handover.
+inline double line_round_trip() {
+    alignas(128) std::atomic<int64_t> there{0};
+    alignas(128) std::atomic<int64_t> back{0};
+    std::thread other([&] {
+        for (int64_t seen = 0; seen >= 0;) {
+            const int64_t now = there.load(std::memory_order_acquire);
+            if (now == seen) continue;
+            seen = now;
+            back.store(seen, std::memory_order_release);
+        }
+    });
+    const auto start = Clock::now();
+    int64_t trips = 0;
+    for (; trips % 1024 != 0 || seconds_since(start) < 0.01; ++trips) {
+        there.store(trips + 1, std::memory_order_release);
+        while (back.load(std::memory_order_acquire) != trips + 1) continue;
+    }
+    const double seconds = seconds_since(start);
+    there.store(-1, std::memory_order_release);
+    other.join();
+    return seconds / static_cast<double>(trips) * 1e9;
+}
+
 }  // namespace bench

@@ -116,6 +116,7 @@ constexpr int kPhaseCount = static_cast<int>(std::size(kPhases));
 
 struct Round {
     double peak_f32, peak_bf16, peak_int8;
+    double line_round_trip;  // 0: one thread
     double step_seconds, forward_seconds;
     double cpu_seconds;                     // of all threads, of the step
     long minor_faults, voluntary_switches;  // of the step
@@ -256,11 +257,11 @@ void print_json(const Options &o, const slm_runtime_info &info, const bench::Ran
     for (size_t i = 0; i < rounds.size(); ++i) {
         const Round &r = rounds[i];
         std::printf(
-            "%s{\"peak_f32\":%.2f,\"peak_bf16\":%.2f,\"peak_int8\":%.2f,\"step_seconds\":%.6f,"
+            "%s{\"peak_f32\":%.2f,\"peak_bf16\":%.2f,\"peak_int8\":%.2f,\"line_round_trip\":%.0f,\"step_seconds\":%.6f,"
             "\"cpu_seconds\":%.6f,\"forward_seconds\":%.6f,\"minor_faults\":%ld,\"voluntary_switches\":%ld,\"phases\":"
             "{",
-            i ? "," : "", r.peak_f32, r.peak_bf16, r.peak_int8, r.step_seconds, r.cpu_seconds, r.forward_seconds,
-            r.minor_faults, r.voluntary_switches);
+            i ? "," : "", r.peak_f32, r.peak_bf16, r.peak_int8, r.line_round_trip, r.step_seconds, r.cpu_seconds,
+            r.forward_seconds, r.minor_faults, r.voluntary_switches);
         for (int p = 0; p < kPhaseCount; ++p)
             std::printf("%s\"%s\":{\"seconds\":%.6f,\"bytes\":%llu,\"calls\":%llu}", p ? "," : "", kPhases[p],
                         static_cast<double>(r.step.nanoseconds[p]) * 1e-9,
@@ -299,6 +300,7 @@ Round measure(Trainer &trainer, const Options &o, int n_threads) {
     round.peak_f32 = bench::peak_rate(bench::peak_f32(), n_threads);
     round.peak_bf16 = bench::peak_rate(bench::peak_bf16(), n_threads);
     round.peak_int8 = bench::peak_rate(bench::peak_int8(), n_threads);
+    round.line_round_trip = n_threads > 1 ? bench::line_round_trip() : 0;
     const slm_profile then = trainer.profile();
     const Usage before = Usage::now();
     auto start = Clock::now();

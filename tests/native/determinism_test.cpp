@@ -145,18 +145,17 @@ TEST(Determinism, AnyMicroBatchAndRecomputation) {
 /// but gate and up, attention's output, or its input alone; also some layers one of these and some the next.
 TEST(Determinism, LongSequencesAndWhateverTheyKeep) {
     DecoderConfig config = tiny_config();
-    config.n_layer = 6;
-    const uint64_t n_layer = 6;
-    const TinyBatch batch = tiny_batch(43, {700, 300, 2300, 90});
+    config.n_layer = 5;
+    const uint64_t n_layer = 5;
+    const TinyBatch batch = tiny_batch(43, {700, 300, 1500, 90});
     for (const auto &[type, extras, compute] : {std::tuple{0u, false, SLM_COMPUTE_F32},
                                                 {2u, true, SLM_COMPUTE_F32},
-                                                {2u, false, SLM_COMPUTE_BF16},
                                                 {2u, true, SLM_COMPUTE_BF16},
                                                 {2u, false, SLM_COMPUTE_INT8}}) {
         const TinyModel tiny(config, {type, true, false, 42, extras});
         RunSetup setup;
         setup.n_threads = 2;
-        setup.max_sequence_tokens = 2300;
+        setup.max_sequence_tokens = 1500;
         setup.dropout = 0.25f;
         setup.logit_rows = 64;
         setup.compute = compute;
@@ -165,13 +164,13 @@ TEST(Determinism, LongSequencesAndWhateverTheyKeep) {
         EXPECT_EQ(whole.attention_calls, 2 * n_layer) << "everything is kept";
         setup.cuts = {1, 1, 1, 1};
         uint64_t last = 0;
-        for (int tokens : {4600, 2300, 1000, 288, 150, 75, 1}) {
+        for (int tokens : {3000, 1500, 150, 50, 1}) {
             setup.micro_batch_tokens = tokens;
             const Outcome pieces = outcome(tiny, batch, setup);
             expect_same(whole, pieces, std::to_string(tokens) + " tokens");
             EXPECT_GE(pieces.attention_calls, last) << tokens;
             last = pieces.attention_calls;
-            if (tokens >= 2300) {
+            if (tokens >= 1500) {
                 EXPECT_EQ(last, 4 * 2 * n_layer) << tokens;
             }
         }

@@ -42,14 +42,19 @@ class ThreadPool {
         int thread_;
     };
 
-    // Calls body(items, thread) once on every thread, with n items in all, n < 2^32.
+    // Calls body(items, thread) once on every thread that is to work, with n items in all, n < 2^32.
     template <typename Body>
     void share(int64_t n, const Body &body) {
         deal(n);
-        run([&](int thread) {
+        const auto work = [&](int thread) {
             Items items(*this, thread);
             body(items, thread);
-        });
+        };
+        // One item is done sooner than another thread hears of it.
+        if (n <= 1 && caller_ == Caller::Works)
+            work(0);
+        else
+            run(work);
     }
 
     // Calls body(item, thread) for every item of [0, n).

@@ -10,7 +10,7 @@ namespace slm {
 namespace {
 
 constexpr int64_t kRowTile = 12;   // rows of work are cut at multiples of this
-constexpr int64_t kShortRun = 84;  // rows that a thread takes at once of a panel that stays packed
+constexpr int64_t kShortRun = 96;  // rows that a thread takes at once of a panel that stays packed: whole tiles of 32
 
 // Calls body(panel, m0, m1, thread, again) on pieces of panels x rows; again: the thread's last piece was of the same
 // panel. Rows of a panel are cut finer where what is packed serves the thread's next piece too.

@@ -43,18 +43,18 @@ size_t layout_bytes(Decoder &decoder, int64_t T, KeptLayers kept, bool backward)
     return arena.used();
 }
 
-// Rows up to micro_batch_tokens keep attention; longer ones what two fifths more than the least has room for, of up to
-// eight micro-batches.
+// Rows up to micro_batch_tokens keep attention; longer ones what 45 % more than the least has room for, of up to eight
+// micro-batches. What does not grow with the rows is no part of that share.
 size_t work_bytes(Decoder &decoder, const slm_context_params &params) {
     const int64_t rows = most_rows(params), fill = fill_tokens(params), micro = params.micro_batch_tokens;
+    const auto least = [&](int64_t T) { return layout_bytes(decoder, T, {Keep::RESIDUAL}, true); };
     size_t most = layout_bytes(decoder, rows, {Keep::NOTHING}, false);
     if (!params.training) return most;
     most = std::max(most, layout_bytes(decoder, fill, {Keep::ALL}, true));
     if (rows > fill) most = std::max(most, layout_bytes(decoder, std::min(rows, micro), {Keep::NO_FFN}, true));
     if (rows > micro) {
-        const size_t least = layout_bytes(decoder, rows, {Keep::RESIDUAL}, true),
-                     more = layout_bytes(decoder, std::min(rows, 8 * micro), {Keep::RESIDUAL}, true) * 2 / 5;
-        most = std::max(most, std::min(least + more, layout_bytes(decoder, rows, {Keep::ALL}, true)));
+        const size_t more = (least(std::min(rows, 8 * micro)) - least(1)) * 9 / 20;
+        most = std::max(most, std::min(least(rows) + more, layout_bytes(decoder, rows, {Keep::ALL}, true)));
     }
     return align_up(most);
 }
