@@ -280,7 +280,7 @@ static float softmax_tile(int64_t n, int64_t begin, int64_t end, float factor, f
 template <bool kCapped, typename T>
 static inline void softmax_backward_row(const SoftmaxBackward &call, int64_t r, T *probabilities, T *gradients) {
     const float factor = call.scale, cap = call.cap, lse = call.lse[r * call.ld_lse], delta = call.deltas[r];
-    const auto [begin, end] = call.seen[r];
+    const int64_t begin = call.seen[r].begin, end = call.seen[r].end;
     const float *s = call.s + r * kPanel + begin, *dp = call.dp + r * kPanel + begin;
     for_vectors(end - begin, [&](int64_t i, int64_t count) {
         vf score = take(s + i, count), slope = set1(factor);
