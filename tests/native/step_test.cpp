@@ -149,4 +149,25 @@ TEST(Plan, CountsWhatTheContextHolds) {
     EXPECT_GT(small.flops_per_token, 0);
 }
 
+TEST(Plan, LogitsAddNoMoreThanTheyAre) {
+    DecoderConfig config = tiny_config();
+    config.n_vocab = 4096;
+    const TinyModel tiny(config, {8, true, false, 62});
+    const RuntimePtr runtime = make_runtime(1);
+    const ModelPtr model = tiny.create(runtime.get());
+    const AdapterPtr adapter = make_adapter(model.get(), lora_params());
+    for (int tokens : {1, 64, 1024, 8192})
+        for (int longest : {1, 300, 2000, 20000}) {
+            slm_context_params params = context_params(tokens);
+            params.max_sequence_tokens = longest;
+            params.logit_rows = 256;
+            slm_plan p = sized<slm_plan>();
+            Text text;
+            text.check(slm_context_plan(model.get(), adapter.get(), &params, &p, text.data, sizeof text.data));
+            EXPECT_LE(p.logit_bytes, uint64_t{256} * (4096 + 16 * 32) * 4) << tokens << ", " << longest;
+            EXPECT_EQ(p.total_bytes,
+                      p.parameter_bytes + p.optimizer_bytes + p.activation_bytes + p.logit_bytes + p.pack_bytes);
+        }
+}
+
 }  // namespace

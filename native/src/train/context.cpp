@@ -114,8 +114,10 @@ void Context::plan(const Model &model, const Adapter *adapter, const slm_context
     out.weight_bytes = model.weight_bytes();
     out.parameter_bytes = values * 4;
     out.optimizer_bytes = own.training ? values * 12 : 0;
-    out.activation_bytes = work(0);
-    out.logit_bytes = work(own.logit_rows) - out.activation_bytes;
+    // With logits the share of long rows is counted from more, so that all may be less than without.
+    const uint64_t all = work(own.logit_rows);
+    out.activation_bytes = std::min(all, work(0));
+    out.logit_bytes = all - out.activation_bytes;
     out.pack_bytes = static_cast<uint64_t>(model.backend().pack_bytes());
     out.total_bytes =
         out.parameter_bytes + out.optimizer_bytes + out.activation_bytes + out.logit_bytes + out.pack_bytes;
